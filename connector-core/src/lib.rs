@@ -1,0 +1,1 @@
+//! The contract that a connector implements: configuration in, one tick at a time, rows out

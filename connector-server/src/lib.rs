@@ -1,0 +1,1 @@
+//! The HTTP API, the operator's page and the connectord daemon

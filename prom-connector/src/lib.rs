@@ -1,0 +1,1 @@
+//! The prometheus connector: scrapes a /metrics URL into table rows

@@ -1,0 +1,1 @@
+//! Fetches one Prometheus exposition over HTTP: TLS, credentials, limits, retries
