@@ -1,1 +1,42 @@
-//! A zero-copy parser for the Prometheus text format 0.0.4 and OpenMetrics 1.0
+//! A zero-copy parser for the Prometheus text format 0.0.4 and OpenMetrics 1.0.
+//!
+//! ```
+//! use prom_parse::{Entry, Format, entries};
+//!
+//! fn main() -> Result<(), prom_parse::ParseError> {
+//!     let body = b"# TYPE up gauge\nup{job=\"node\"} 1\n";
+//!     for entry in entries(body, Format::Prometheus) {
+//!         if let Entry::Sample(sample) = entry? {
+//!             println!("{} {:?} {}", sample.name(), sample.labels(), sample.value());
+//!         }
+//!     }
+//!     Ok(())
+//! }
+//! ```
+//!
+//! - [`entries`] walks a body entry by entry: HELP, TYPE, UNIT, comments and samples, borrowed from the body.
+//! - [`samples`] pushes samples into a [`SampleSink`], which writes names, labels and values wherever they belong:
+//!   the shortest way into columns.
+//! - [`Format::from_content_type`] says which format a response is in.
+//!
+//! The parser does no I/O and allocates nothing for an entry without escapes. What it accepts is what the Prometheus
+//! server accepts.
+#![deny(missing_docs)]
+#![forbid(unsafe_code)]
+
+mod block;
+mod entries;
+mod entry;
+mod error;
+mod format;
+mod grammar;
+mod labels;
+mod number;
+mod sink;
+
+pub use entries::{Entries, entries};
+pub use entry::{Entry, Exemplar, MetricType, Sample, Timestamp};
+pub use error::ParseError;
+pub use format::Format;
+pub use labels::Labels;
+pub use sink::{SampleSink, samples};

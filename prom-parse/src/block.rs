@@ -1,0 +1,78 @@
+//! A body in blocks of whole lines, each checked for UTF-8 while it is warm in the cache.
+
+/// How much is checked at a time, in bytes: little enough to be in the first-level cache still when it is parsed.
+const BLOCK: usize = 16 << 10;
+
+/// A walk over a body, block by block, line by line.
+#[derive(Clone, Debug)]
+pub(crate) struct Blocks<'a> {
+    pub(crate) body: &'a [u8],
+    /// Where the next line starts.
+    pub(crate) at: usize,
+    end: usize,
+    /// The block, where all of it is UTF-8.
+    text: Option<&'a str>,
+}
+
+impl<'a> Blocks<'a> {
+    pub(crate) fn new(body: &'a [u8]) -> Self {
+        Self { body, at: 0, end: 0, text: None }
+    }
+
+    /// Makes the block that holds the next line current; false at the end of the body.
+    #[inline]
+    pub(crate) fn load(&mut self) -> bool {
+        self.at < self.end || self.load_next()
+    }
+
+    #[cold]
+    fn load_next(&mut self) -> bool {
+        let rest = &self.body[self.at..];
+        let tail = &rest[rest.len().min(BLOCK)..];
+        // Up to the next newline after the block's size, so that a block ends where a line ends.
+        self.end =
+            memchr::memchr(b'\n', tail).map_or(self.body.len(), |n| self.body.len() - tail.len() + n + 1);
+        self.text = simdutf8::basic::from_utf8(&self.body[self.at..self.end]).ok();
+        !rest.is_empty()
+    }
+
+    /// Takes the next line, without its newline; the flag says whether it had one.
+    pub(crate) fn take_line(&mut self) -> (&'a [u8], bool) {
+        let rest = &self.body[self.at..self.end];
+        match memchr::memchr(b'\n', rest) {
+            Some(length) => {
+                self.at += length + 1;
+                (&rest[..length], true)
+            }
+            None => {
+                self.at = self.end;
+                (rest, false)
+            }
+        }
+    }
+
+    /// Makes what lies between two offsets the current block, and its end the next line's start.
+    #[cold]
+    pub(crate) fn take(&mut self, start: usize, end: usize) -> &'a [u8] {
+        self.end = end;
+        let block = &self.body[start..end];
+        self.text = simdutf8::basic::from_utf8(block).ok();
+        self.at = (end + 1).min(self.body.len());
+        block
+    }
+
+    /// A slice of the current block as text. `None` where it is not UTF-8.
+    #[inline]
+    pub(crate) fn text(&self, slice: &'a [u8]) -> Option<&'a str> {
+        match self.text {
+            Some(text) => {
+                let from = (slice.as_ptr() as usize).wrapping_sub(text.as_ptr() as usize);
+                match text.get(from..from.wrapping_add(slice.len())) {
+                    None if slice.is_empty() => Some(""),
+                    found => found,
+                }
+            }
+            None => std::str::from_utf8(slice).ok(),
+        }
+    }
+}

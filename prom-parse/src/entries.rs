@@ -1,0 +1,174 @@
+//! The iterator over a body's entries.
+
+use std::borrow::Cow;
+use std::iter::FusedIterator;
+
+use crate::block::Blocks;
+use crate::entry::{Entry, Sample};
+use crate::error::{Expected, Fault, ParseError};
+use crate::format::Format;
+use crate::grammar::{self, Line, Name, SampleLine};
+use crate::labels::{Labels, unescape, unescape_help};
+
+/// Reads the entries of a body, one a line.
+///
+/// The body is taken as it is: whether it arrived whole is for the transport to know. Of a 0.0.4 body that was cut, the
+/// last line may be whole to all appearance (`foo 12` of `foo 1234`), so a last line without a newline should be
+/// trusted only where the body's length was stated. OpenMetrics notices by itself, by the missing `# EOF`.
+///
+/// ```
+/// use prom_parse::{Entry, Format, entries};
+///
+/// let body = b"# TYPE up gauge\nup{job=\"node\"} 1\n";
+/// for entry in entries(body, Format::Prometheus) {
+///     if let Entry::Sample(sample) = entry? {
+///         println!("{} = {}", sample.name(), sample.value());
+///         for (name, value) in sample.labels() {
+///             println!("    {name}: {value}");
+///         }
+///     }
+/// }
+/// # Ok::<(), prom_parse::ParseError>(())
+/// ```
+pub fn entries(body: &[u8], format: Format) -> Entries<'_> {
+    Entries { lines: Lines { blocks: Blocks::new(body), format, state: State::Open, start: 0 } }
+}
+
+/// The entries of a body, in its order. After the first error there are no more.
+///
+/// Made by [`entries`].
+#[derive(Clone, Debug)]
+#[must_use = "an iterator does nothing until it is walked"]
+pub struct Entries<'a> {
+    pub(crate) lines: Lines<'a>,
+}
+
+impl Entries<'_> {
+    /// The offset in the body of the line that the latest entry stands on.
+    pub fn offset(&self) -> usize {
+        self.lines.start
+    }
+}
+
+impl<'a> Iterator for Entries<'a> {
+    type Item = Result<Entry<'a>, ParseError>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        self.lines.next_entry()
+    }
+}
+
+impl FusedIterator for Entries<'_> {}
+
+/// A walk over the lines of a body.
+#[derive(Clone, Debug)]
+pub(crate) struct Lines<'a> {
+    blocks: Blocks<'a>,
+    format: Format,
+    state: State,
+    /// Where the latest line starts.
+    start: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Open,
+    /// `# EOF` was read.
+    Eof,
+    /// The end was reached, or an error.
+    Done,
+}
+
+impl<'a> Lines<'a> {
+    pub(crate) fn next_entry(&mut self) -> Option<Result<Entry<'a>, ParseError>> {
+        loop {
+            if self.state != State::Open || !self.blocks.load() {
+                return self.end().map(Err);
+            }
+            self.start = self.blocks.at;
+            match self.line() {
+                Ok(Some(entry)) => return Some(Ok(entry)),
+                Ok(None) => (),
+                Err(fault) => {
+                    self.state = State::Done;
+                    return Some(Err(ParseError::new(self.blocks.body, fault)));
+                }
+            }
+        }
+    }
+
+    fn line(&mut self) -> Result<Option<Entry<'a>>, Fault<'a>> {
+        let (line, terminated) = self.blocks.take_line();
+        let parsed = match grammar::line(self.format, line) {
+            Err(fault) if fault.expected == Expected::ClosingQuote => self.multiline(fault)?,
+            parsed => parsed?,
+        };
+        if !terminated && self.format == Format::OpenMetrics && !matches!(parsed, Line::Eof) {
+            return Err(Fault { at: &line[line.len()..], expected: Expected::Newline });
+        }
+        Ok(Some(match parsed {
+            Line::Blank => return Ok(None),
+            Line::Comment(text) => Entry::Comment(text),
+            Line::Eof => {
+                self.state = State::Eof;
+                Entry::Eof
+            }
+            Line::Help { name, text } => {
+                let (name, text) = (self.name(name)?, self.text(text)?);
+                let text = match self.format {
+                    Format::Prometheus => unescape_help(text),
+                    Format::OpenMetrics => unescape(text),
+                };
+                Entry::Help { name, text }
+            }
+            Line::Type { name, kind } => Entry::Type { name: self.name(name)?, kind },
+            Line::Unit { name, unit } => Entry::Unit { name: self.name(name)?, unit: self.text(unit)? },
+            Line::Sample(sample) => Entry::Sample(self.sample(&sample)?),
+        }))
+    }
+
+    /// Reads a line again that ended within quotes: in 0.0.4 it may go on after the newline.
+    #[cold]
+    fn multiline(&mut self, fault: Fault<'a>) -> Result<Line<'a>, Fault<'a>> {
+        let length = match self.format {
+            Format::Prometheus => grammar::quoted_newlines(&self.blocks.body[self.start..]).ok_or(fault)?,
+            Format::OpenMetrics => return Err(fault),
+        };
+        grammar::line(self.format, self.blocks.take(self.start, self.start + length))
+    }
+
+    /// The error at the end of the body, if that is not where it may end.
+    #[cold]
+    fn end(&mut self) -> Option<ParseError> {
+        let state = std::mem::replace(&mut self.state, State::Done);
+        let (body, at) = (self.blocks.body, self.blocks.at);
+        match state {
+            State::Open if self.format == Format::OpenMetrics => {
+                Some(ParseError::at(body, body.len(), Expected::EofLine))
+            }
+            State::Eof if at < body.len() => Some(ParseError::at(body, at, Expected::NothingAfterEof)),
+            _ => None,
+        }
+    }
+
+    fn sample(&self, line: &SampleLine<'a>) -> Result<Sample<'a>, Fault<'a>> {
+        Ok(Sample {
+            name: self.text(line.name.bytes)?,
+            quoted: line.name.quoted,
+            labels: Labels::new(self.text(line.labels)?),
+            value: line.value,
+            timestamp: line.timestamp,
+            exemplar: self.text(line.exemplar)?,
+        })
+    }
+
+    fn name(&self, name: Name<'a>) -> Result<Cow<'a, str>, Fault<'a>> {
+        let text = self.text(name.bytes)?;
+        Ok(if name.quoted { unescape(text) } else { Cow::Borrowed(text) })
+    }
+
+    fn text(&self, slice: &'a [u8]) -> Result<&'a str, Fault<'a>> {
+        self.blocks.text(slice).ok_or(Fault { at: slice, expected: Expected::Utf8 })
+    }
+}

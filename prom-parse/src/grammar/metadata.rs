@@ -1,0 +1,92 @@
+//! Lines that begin with `#`, in both formats.
+
+use nom::Parser;
+
+use super::{Line, Parsed, blanks, byte, fault, is_blank, metric_name};
+use crate::entry::MetricType;
+use crate::error::Expected;
+use crate::format::Format;
+
+/// `# HELP name text` and `# TYPE name kind`, blanks free. Any other line is a comment.
+pub(super) fn prometheus(line: &[u8]) -> Parsed<'_, Line<'_>> {
+    let comment = Line::Comment(&line[1..]);
+    let (at_keyword, _) = blanks(Format::Prometheus).parse_complete(&line[1..])?;
+    let is_help = match at_keyword {
+        [b'H', b'E', b'L', b'P', b' ' | b'\t', ..] => true,
+        [b'T', b'Y', b'P', b'E', b' ' | b'\t', ..] => false,
+        _ => return Ok((&[], comment)),
+    };
+    if at_keyword.len() == line.len() - 1 {
+        return Ok((&[], comment));
+    }
+    let (at_name, _) = blanks(Format::Prometheus).parse_complete(&at_keyword[4..])?;
+    let (rest, name) = metric_name(at_name)?;
+    // One blank ends the name; any more belong to the text.
+    let text = match rest.split_first() {
+        None => rest,
+        Some((first, text)) if is_blank(*first) => text,
+        // Prometheus takes a HELP line about a name such as `a-b`, and misreads it. It says nothing about `a`.
+        Some(_) if is_help => return Ok((&[], comment)),
+        Some(_) => return fault(rest, Expected::BlankAfterName),
+    };
+    if is_help {
+        return utf8(text).map(|(end, text)| (end, Line::Help { name, text }));
+    }
+    let kind = match text {
+        b"counter" => MetricType::Counter,
+        b"gauge" => MetricType::Gauge,
+        b"histogram" => MetricType::Histogram,
+        b"summary" => MetricType::Summary,
+        b"untyped" => MetricType::Unknown,
+        _ => return fault(text, Expected::MetricType),
+    };
+    Ok((&[], Line::Type { name, kind }))
+}
+
+/// `# HELP name text`, `# TYPE name kind`, `# UNIT name unit` and `# EOF`, blanks exact, and nothing else.
+pub(super) fn openmetrics(line: &[u8]) -> Parsed<'_, Line<'_>> {
+    let rest = match line {
+        [b'#', b' ', b'H', b'E', b'L', b'P', b' ', rest @ ..] => rest,
+        [b'#', b' ', b'T', b'Y', b'P', b'E', b' ', rest @ ..] => rest,
+        [b'#', b' ', b'U', b'N', b'I', b'T', b' ', rest @ ..] => rest,
+        b"# EOF" => return Ok((&[], Line::Eof)),
+        [b'#', b' ', b'E', b'O', b'F', rest @ ..] => return fault(rest, Expected::NothingAfterEof),
+        _ => return fault(line, Expected::OpenMetricsEntry),
+    };
+    let (rest, name) = metric_name(rest)?;
+    let (text, ()) = byte(b' ', Expected::SpaceAndText)(rest)?;
+    match line[2] {
+        b'H' => utf8(text).map(|(end, text)| (end, Line::Help { name, text })),
+        b'T' => {
+            let kind = match text {
+                b"counter" => MetricType::Counter,
+                b"gauge" => MetricType::Gauge,
+                b"histogram" => MetricType::Histogram,
+                b"gaugehistogram" => MetricType::GaugeHistogram,
+                b"summary" => MetricType::Summary,
+                b"info" => MetricType::Info,
+                b"stateset" => MetricType::StateSet,
+                b"unknown" => MetricType::Unknown,
+                _ => return fault(text, Expected::OpenMetricsType),
+            };
+            Ok((&[], Line::Type { name, kind }))
+        }
+        _ => {
+            let (_, unit) = utf8(text)?;
+            let before = name.bytes.strip_suffix(unit).and_then(|before| before.split_last());
+            match before {
+                _ if unit.is_empty() => (),
+                Some((b'_', _)) => (),
+                _ => return fault(unit, Expected::UnitSuffix),
+            }
+            Ok((&[], Line::Unit { name, unit }))
+        }
+    }
+}
+
+fn utf8(text: &[u8]) -> Parsed<'_, &[u8]> {
+    match std::str::from_utf8(text) {
+        Ok(_) => Ok((&[], text)),
+        Err(error) => fault(&text[error.valid_up_to()..], Expected::Utf8),
+    }
+}
