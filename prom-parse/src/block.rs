@@ -1,5 +1,7 @@
 //! A body in blocks of whole lines, each checked for UTF-8 while it is warm in the cache.
 
+use std::ops::Range;
+
 /// How much is checked at a time, in bytes: little enough to be in the first-level cache still when it is parsed.
 const BLOCK: usize = 16 << 10;
 
@@ -9,6 +11,7 @@ pub(crate) struct Blocks<'a> {
     pub(crate) body: &'a [u8],
     /// Where the next line starts.
     pub(crate) at: usize,
+    start: usize,
     end: usize,
     /// The block, where all of it is UTF-8.
     text: Option<&'a str>,
@@ -16,7 +19,7 @@ pub(crate) struct Blocks<'a> {
 
 impl<'a> Blocks<'a> {
     pub(crate) fn new(body: &'a [u8]) -> Self {
-        Self { body, at: 0, end: 0, text: None }
+        Self { body, at: 0, start: 0, end: 0, text: None }
     }
 
     /// Makes the block that holds the next line current; false at the end of the body.
@@ -27,12 +30,13 @@ impl<'a> Blocks<'a> {
 
     #[cold]
     fn load_next(&mut self) -> bool {
+        self.start = self.at;
         let rest = &self.body[self.at..];
         let tail = &rest[rest.len().min(BLOCK)..];
         // Up to the next newline after the block's size, so that a block ends where a line ends.
         self.end =
             memchr::memchr(b'\n', tail).map_or(self.body.len(), |n| self.body.len() - tail.len() + n + 1);
-        self.text = simdutf8::basic::from_utf8(&self.body[self.at..self.end]).ok();
+        self.text = utf8(&self.body[self.at..self.end]);
         !rest.is_empty()
     }
 
@@ -54,11 +58,24 @@ impl<'a> Blocks<'a> {
     /// Makes what lies between two offsets the current block, and its end the next line's start.
     #[cold]
     pub(crate) fn take(&mut self, start: usize, end: usize) -> &'a [u8] {
-        self.end = end;
+        (self.start, self.end) = (start, end);
         let block = &self.body[start..end];
-        self.text = simdutf8::basic::from_utf8(block).ok();
+        self.text = utf8(block);
         self.at = (end + 1).min(self.body.len());
         block
+    }
+
+    /// Whether all of the current block is UTF-8.
+    #[inline(always)]
+    pub(crate) fn is_text(&self) -> bool {
+        self.text.is_some()
+    }
+
+    /// A range of the body within the current block, which [is text](Self::is_text), between two ASCII bytes.
+    #[inline(always)]
+    pub(crate) fn slice(&self, range: Range<usize>) -> &'a str {
+        let range = range.start.wrapping_sub(self.start)..range.end.wrapping_sub(self.start);
+        self.text.and_then(|text| text.get(range)).unwrap_or_default()
     }
 
     /// A slice of the current block as text. `None` where it is not UTF-8.
@@ -75,4 +92,14 @@ impl<'a> Blocks<'a> {
             None => std::str::from_utf8(slice).ok(),
         }
     }
+}
+
+#[cfg(feature = "simd")]
+fn utf8(block: &[u8]) -> Option<&str> {
+    simdutf8::basic::from_utf8(block).ok()
+}
+
+#[cfg(not(feature = "simd"))]
+fn utf8(block: &[u8]) -> Option<&str> {
+    std::str::from_utf8(block).ok()
 }

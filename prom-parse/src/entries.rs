@@ -6,9 +6,11 @@ use std::iter::FusedIterator;
 use crate::block::Blocks;
 use crate::entry::{Entry, Sample};
 use crate::error::{Expected, Fault, ParseError};
+use crate::fast::{self, FastLine};
 use crate::format::Format;
 use crate::grammar::{self, Line, Name, SampleLine};
-use crate::labels::{Labels, unescape, unescape_help};
+use crate::labels::{LabelSet, unescape, unescape_help};
+use crate::window::{Job, Width, Window};
 
 /// Reads the entries of a body, one a line.
 ///
@@ -31,7 +33,7 @@ use crate::labels::{Labels, unescape, unescape_help};
 /// # Ok::<(), prom_parse::ParseError>(())
 /// ```
 pub fn entries(body: &[u8], format: Format) -> Entries<'_> {
-    Entries { lines: Lines { blocks: Blocks::new(body), format, state: State::Open, start: 0 } }
+    Entries { lines: Lines::new(body, format) }
 }
 
 /// The entries of a body, in its order. After the first error there are no more.
@@ -64,8 +66,9 @@ impl FusedIterator for Entries<'_> {}
 /// A walk over the lines of a body.
 #[derive(Clone, Debug)]
 pub(crate) struct Lines<'a> {
-    blocks: Blocks<'a>,
-    format: Format,
+    pub(crate) blocks: Blocks<'a>,
+    pub(crate) format: Format,
+    pub(crate) width: Width,
     state: State,
     /// Where the latest line starts.
     start: usize,
@@ -81,11 +84,50 @@ enum State {
 }
 
 impl<'a> Lines<'a> {
-    pub(crate) fn next_entry(&mut self) -> Option<Result<Entry<'a>, ParseError>> {
-        loop {
-            if self.state != State::Open || !self.blocks.load() {
-                return self.end().map(Err);
+    pub(crate) fn new(body: &'a [u8], format: Format) -> Self {
+        Self { blocks: Blocks::new(body), format, width: Width::detect(), state: State::Open, start: 0 }
+    }
+
+    #[inline]
+    fn next_entry(&mut self) -> Option<Result<Entry<'a>, ParseError>> {
+        if self.is_open() && self.blocks.is_text() {
+            let (body, start) = (self.blocks.body, self.blocks.at);
+            if let Some((line, next)) = self.width.run(ReadLine { body, start, format: self.format }) {
+                (self.start, self.blocks.at) = (start, next);
+                return Some(Ok(self.entry(line)));
             }
+        }
+        self.next_by_grammar()
+    }
+
+    /// Whether there is a line left to read, whose block is loaded then.
+    #[inline(always)]
+    pub(crate) fn is_open(&mut self) -> bool {
+        self.state == State::Open && self.blocks.load()
+    }
+
+    fn entry(&self, line: FastLine) -> Entry<'a> {
+        let slice = |range| self.blocks.slice(range);
+        match line {
+            FastLine::Sample(line) => Entry::Sample(Sample {
+                name: slice(line.name),
+                quoted: false,
+                labels: LabelSet::new(slice(line.labels)),
+                value: line.value,
+                timestamp: line.timestamp,
+                exemplar: slice(line.exemplar),
+            }),
+            FastLine::Help { name, text } => {
+                Entry::Help { name: Cow::Borrowed(slice(name)), text: self.help(slice(text)) }
+            }
+            FastLine::Type { name, kind } => Entry::Type { name: Cow::Borrowed(slice(name)), kind },
+        }
+    }
+
+    /// The next entry, by the grammar alone.
+    #[cold]
+    pub(crate) fn next_by_grammar(&mut self) -> Option<Result<Entry<'a>, ParseError>> {
+        while self.is_open() {
             self.start = self.blocks.at;
             match self.line() {
                 Ok(Some(entry)) => return Some(Ok(entry)),
@@ -96,6 +138,7 @@ impl<'a> Lines<'a> {
                 }
             }
         }
+        self.end().map(Err)
     }
 
     fn line(&mut self) -> Result<Option<Entry<'a>>, Fault<'a>> {
@@ -115,12 +158,7 @@ impl<'a> Lines<'a> {
                 Entry::Eof
             }
             Line::Help { name, text } => {
-                let (name, text) = (self.name(name)?, self.text(text)?);
-                let text = match self.format {
-                    Format::Prometheus => unescape_help(text),
-                    Format::OpenMetrics => unescape(text),
-                };
-                Entry::Help { name, text }
+                Entry::Help { name: self.name(name)?, text: self.help(self.text(text)?) }
             }
             Line::Type { name, kind } => Entry::Type { name: self.name(name)?, kind },
             Line::Unit { name, unit } => Entry::Unit { name: self.name(name)?, unit: self.text(unit)? },
@@ -156,11 +194,18 @@ impl<'a> Lines<'a> {
         Ok(Sample {
             name: self.text(line.name.bytes)?,
             quoted: line.name.quoted,
-            labels: Labels::new(self.text(line.labels)?),
+            labels: LabelSet::new(self.text(line.labels)?),
             value: line.value,
             timestamp: line.timestamp,
             exemplar: self.text(line.exemplar)?,
         })
+    }
+
+    fn help(&self, text: &'a str) -> Cow<'a, str> {
+        match self.format {
+            Format::Prometheus => unescape_help(text),
+            Format::OpenMetrics => unescape(text),
+        }
     }
 
     fn name(&self, name: Name<'a>) -> Result<Cow<'a, str>, Fault<'a>> {
@@ -170,5 +215,21 @@ impl<'a> Lines<'a> {
 
     fn text(&self, slice: &'a [u8]) -> Result<&'a str, Fault<'a>> {
         self.blocks.text(slice).ok_or(Fault { at: slice, expected: Expected::Utf8 })
+    }
+}
+
+/// The optimistic reading of one line.
+struct ReadLine<'a> {
+    body: &'a [u8],
+    start: usize,
+    format: Format,
+}
+
+impl Job for ReadLine<'_> {
+    type Output = Option<(FastLine, usize)>;
+
+    #[inline(always)]
+    fn run<W: Window>(self) -> Self::Output {
+        fast::line::<W>(self.body, self.start, self.format, |_| ())
     }
 }

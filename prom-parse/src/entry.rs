@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use crate::grammar;
-use crate::labels::{Labels, unescape};
+use crate::labels::{LabelSet, Labels, unescape};
 
 /// One line of an exposition. Empty lines are no entries.
 #[derive(Clone, Debug, PartialEq)]
@@ -106,7 +106,7 @@ pub struct Sample<'a> {
     pub(crate) name: &'a str,
     /// Whether the name may hold escapes: it stood in quotes.
     pub(crate) quoted: bool,
-    pub(crate) labels: Labels<'a>,
+    pub(crate) labels: LabelSet<'a>,
     pub(crate) value: f64,
     pub(crate) timestamp: Option<Timestamp>,
     /// From the exemplar's brace to the end of the line, or empty.
@@ -123,7 +123,7 @@ impl<'a> Sample<'a> {
     /// The labels in the order of the text. No name comes twice, is empty or is `__name__`.
     #[inline]
     pub fn labels(&self) -> Labels<'a> {
-        self.labels
+        self.labels.iter()
     }
 
     /// The value: the double nearest to what is written, an infinity only where one is written.
@@ -159,7 +159,7 @@ impl fmt::Debug for Sample<'_> {
 /// An example of what a sample counted, such as a trace.
 #[derive(Clone, Copy, PartialEq)]
 pub struct Exemplar<'a> {
-    pub(crate) labels: Labels<'a>,
+    pub(crate) labels: LabelSet<'a>,
     pub(crate) value: f64,
     pub(crate) timestamp: Option<f64>,
 }
@@ -167,7 +167,7 @@ pub struct Exemplar<'a> {
 impl<'a> Exemplar<'a> {
     /// The labels in the order of the text.
     pub fn labels(&self) -> Labels<'a> {
-        self.labels
+        self.labels.iter()
     }
 
     /// The value of the example.
@@ -184,7 +184,7 @@ impl<'a> Exemplar<'a> {
 impl fmt::Debug for Exemplar<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Exemplar")
-            .field("labels", &self.labels)
+            .field("labels", &self.labels())
             .field("value", &self.value)
             .field("timestamp", &self.timestamp)
             .finish()

@@ -18,6 +18,7 @@ use crate::entry::{MetricType, Timestamp};
 use crate::error::{Expected, Fault};
 use crate::format::Format;
 
+pub(crate) use metadata::metric_type;
 pub(crate) use sample::exemplar;
 
 /// What a parser of the grammar returns: the rest of the line and what it read.
@@ -153,7 +154,7 @@ fn quoted(input: &[u8], expected: Expected) -> Parsed<'_, &[u8]> {
     loop {
         match memchr::memchr2(b'"', b'\\', &inside[end..]) {
             Some(more) if matches!(inside[end + more..], [b'\\', next, ..] if next != b'\n') => {
-                end += more + 2
+                end += more + 2;
             }
             Some(more) if inside[end + more] == b'"' => {
                 end += more;

@@ -22,17 +22,21 @@
 //! The parser does no I/O and allocates nothing for an entry without escapes. What it accepts is what the Prometheus
 //! server accepts.
 #![deny(missing_docs)]
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
+#![cfg_attr(not(feature = "simd"), forbid(unsafe_code))]
 
 mod block;
 mod entries;
 mod entry;
 mod error;
+mod fast;
 mod format;
 mod grammar;
 mod labels;
+mod names;
 mod number;
 mod sink;
+mod window;
 
 pub use entries::{Entries, entries};
 pub use entry::{Entry, Exemplar, MetricType, Sample, Timestamp};

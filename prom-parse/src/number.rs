@@ -13,45 +13,80 @@ const TENS: [f64; 23] = [
 /// Takes what both formats take: decimals with an optional sign, fraction and exponent, `inf`, `infinity` and `nan` in
 /// any case, the last without a sign. Hexadecimal, underscores and what rounds to an infinity are refused.
 pub(crate) fn float(token: &[u8]) -> Result<f64, Expected> {
-    match short_decimal(token) {
-        Some(value) => Ok(value),
-        None => any_float(token),
-    }
-}
-
-/// A decimal without an exponent whose digits, taken as a whole number, are below 2^53 and whose fraction is at most 22
-/// digits long. Both the number and the power of ten are then exact doubles, so one division rounds once: correctly.
-#[inline]
-fn short_decimal(token: &[u8]) -> Option<f64> {
-    let (negative, digits) = match token {
-        [b'-', rest @ ..] => (true, rest),
-        _ => (false, token),
-    };
-    // Up to 18 digits cannot overflow 64 bits.
-    if digits.len() > 19 {
-        return None;
-    }
-    let (mut mantissa, mut point, mut seen) = (0_u64, digits.len(), 0);
-    for (at, &byte) in digits.iter().enumerate() {
-        let digit = byte.wrapping_sub(b'0');
-        if digit < 10 {
-            mantissa = mantissa.wrapping_mul(10).wrapping_add(u64::from(digit));
-            seen += 1;
-        } else if byte == b'.' && point == digits.len() {
-            point = at;
-        } else {
-            return None;
+    let mut padded = [0; SHORT];
+    if let Some(start) = padded.get_mut(..token.len()) {
+        start.copy_from_slice(token);
+        if let Some((value, length)) = short(&padded)
+            && length == token.len()
+        {
+            return Ok(value);
         }
     }
-    let fraction = seen - point.min(seen);
-    if seen == 0 || seen > 18 || mantissa > 1 << 53 {
-        return None;
-    }
-    let magnitude = mantissa as f64 / TENS[fraction];
-    Some(if negative { -magnitude } else { magnitude })
+    any_float(token)
 }
 
+/// How many bytes [`short`] looks at.
+pub(crate) const SHORT: usize = 24;
+
+/// A short decimal at the start of the bytes, and its length.
+///
+/// Its digits, taken as a whole number, are at most 2^53, and the power of ten that this is to be multiplied or divided
+/// by is at most 10^22. Both are exact doubles then, so the one operation rounds once: correctly.
+#[inline(always)]
+pub(crate) fn short(bytes: &[u8; SHORT]) -> Option<(f64, usize)> {
+    let digit = |at: usize| bytes.get(at).map(|byte| byte.wrapping_sub(b'0')).filter(|digit| *digit < 10);
+    let negative = bytes[0] == b'-';
+    let (start, mut mantissa) = (usize::from(negative), 0_u64);
+    let mut at = start;
+    while let Some(digit) = digit(at) {
+        mantissa = mantissa.wrapping_mul(10).wrapping_add(u64::from(digit));
+        at += 1;
+    }
+    let (mut digits, mut power) = (at - start, 0);
+    if bytes.get(at) == Some(&b'.') {
+        let point = at;
+        at += 1;
+        while let Some(digit) = digit(at) {
+            mantissa = mantissa.wrapping_mul(10).wrapping_add(u64::from(digit));
+            at += 1;
+        }
+        power = point as i32 + 1 - at as i32;
+        digits += at - point - 1;
+    }
+    // Up to 19 digits cannot overflow 64 bits.
+    if digits == 0 || digits > 19 || mantissa > 1 << 53 {
+        return None;
+    }
+    if let Some(b'e' | b'E') = bytes.get(at) {
+        let down = bytes.get(at + 1) == Some(&b'-');
+        at += 1 + usize::from(down || bytes.get(at + 1) == Some(&b'+'));
+        let mut exponent = i32::from(digit(at)?);
+        at += 1;
+        while let Some(digit) = digit(at) {
+            exponent = exponent * 10 + i32::from(digit);
+            at += 1;
+            if exponent > 99 {
+                return None;
+            }
+        }
+        power += if down { -exponent } else { exponent };
+    }
+    let magnitude = match power {
+        0 => mantissa as f64,
+        -22..0 => mantissa as f64 / TENS[power.unsigned_abs() as usize],
+        0..=22 => mantissa as f64 * TENS[power as usize],
+        _ => return None,
+    };
+    (at < SHORT).then_some((if negative { -magnitude } else { magnitude }, at))
+}
+
+/// Any number at the start of the bytes that a blank or newline ends, and its length.
 #[cold]
+pub(crate) fn token(bytes: &[u8]) -> Option<(f64, usize)> {
+    let length = bytes.iter().position(|byte| matches!(byte, b' ' | b'\t' | b'\n'))?;
+    Some((any_float(&bytes[..length]).ok()?, length))
+}
+
 fn any_float(token: &[u8]) -> Result<f64, Expected> {
     let text = std::str::from_utf8(token).map_err(|_| Expected::Number)?;
     let value: f64 = text.parse().map_err(|_| Expected::Number)?;

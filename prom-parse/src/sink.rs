@@ -1,38 +1,47 @@
 //! Samples pushed to a consumer, with no list of labels in between.
 
-use crate::entries::entries;
-use crate::entry::Entry;
+use crate::entries::Lines;
+use crate::entry::{Entry, Sample};
 use crate::error::ParseError;
+use crate::fast::{self, FastLabel, FastLine};
 use crate::format::Format;
+use crate::labels::unescape_into;
+use crate::window::{Job, Window};
 
 /// Takes samples as they are read: first the labels, one by one and in the order of the text, then the sample's name
 /// and value, which complete it.
 ///
-/// Names and values come unescaped, names are never empty, and no label name comes twice within a sample. When a body
-/// turns out to be malformed, [`samples`] returns the error, and the labels of the line it stands on may have been
-/// handed over with no `sample` after them: whoever keeps anything keeps all of a body or nothing.
+/// Names and values come unescaped, names are never empty, and no label name comes twice within a sample. Labels are
+/// handed over before the rest of their line is known to be good. When it is not, or has to be read in another way,
+/// [`abandon`](Self::abandon) takes them back, so after any call to [`samples`] a sink holds whole samples only.
 ///
 /// ```
+/// /// One line a sample: `hits page=/about 4`.
 /// #[derive(Default)]
-/// struct Total {
-///     labels: usize,
-///     sum: f64,
+/// struct Table {
+///     text: String,
+///     labels: String,
 /// }
 ///
-/// impl prom_parse::SampleSink for Total {
-///     fn label(&mut self, _name: &str, _value: &str) {
-///         self.labels += 1;
+/// impl prom_parse::SampleSink for Table {
+///     fn label(&mut self, name: &str, value: &str) {
+///         self.labels += &format!(" {name}={value}");
 ///     }
 ///
-///     fn sample(&mut self, _name: &str, value: f64) {
-///         self.sum += value;
+///     fn sample(&mut self, name: &str, value: f64) {
+///         self.text += &format!("{name}{} {value}\n", self.labels);
+///         self.labels.clear();
+///     }
+///
+///     fn abandon(&mut self) {
+///         self.labels.clear();
 ///     }
 /// }
 ///
-/// let mut total = Total::default();
+/// let mut table = Table::default();
 /// let body = b"hits{page=\"/\"} 3\nhits{page=\"/about\"} 4\n";
-/// assert_eq!(prom_parse::samples(body, prom_parse::Format::Prometheus, &mut total)?, 2);
-/// assert_eq!((total.labels, total.sum), (2, 7.0));
+/// assert_eq!(prom_parse::samples(body, prom_parse::Format::Prometheus, &mut table)?, 2);
+/// assert_eq!(table.text, "hits page=/ 3\nhits page=/about 4\n");
 /// # Ok::<(), prom_parse::ParseError>(())
 /// ```
 pub trait SampleSink {
@@ -41,30 +50,77 @@ pub trait SampleSink {
 
     /// The sample that the labels since the last one belong to.
     fn sample(&mut self, name: &str, value: f64);
+
+    /// Forgets the labels since the last sample. They come again if their line turns out to be good all the same.
+    fn abandon(&mut self);
 }
 
 /// Pushes every sample of a body into a sink and returns how many there were: the fastest way into columns.
 ///
-/// Accepts and refuses exactly what [`entries`] does; timestamps, exemplars and metadata are checked and left
+/// Accepts and refuses exactly what [`entries`](crate::entries) does; timestamps, exemplars and metadata are checked and left
 /// out.
 ///
 /// # Errors
 ///
-/// The first mistake in the body. What the sink was given until then is to be discarded.
+/// The first mistake in the body. The sink has by then been given the samples of the lines before it, which are to be
+/// discarded: half an exposition is none.
 pub fn samples<S: SampleSink + ?Sized>(
     body: &[u8],
     format: Format,
     sink: &mut S,
 ) -> Result<usize, ParseError> {
-    let mut count = 0;
-    for entry in entries(body, format) {
-        if let Entry::Sample(sample) = entry? {
-            for (name, value) in sample.labels() {
-                sink.label(&name, &value);
+    let lines = Lines::new(body, format);
+    lines.width.run(Push { lines, sink })
+}
+
+/// The push of a whole body.
+struct Push<'a, 's, S: ?Sized> {
+    lines: Lines<'a>,
+    sink: &'s mut S,
+}
+
+impl<S: SampleSink + ?Sized> Job for Push<'_, '_, S> {
+    type Output = Result<usize, ParseError>;
+
+    #[inline(always)]
+    fn run<W: Window>(self) -> Self::Output {
+        let Self { mut lines, sink } = self;
+        let (mut count, mut scratch) = (0, String::new());
+        loop {
+            while lines.is_open() && lines.blocks.is_text() {
+                let blocks = &lines.blocks;
+                let label = |label: FastLabel| {
+                    let (name, value) = (blocks.slice(label.name), blocks.slice(label.value));
+                    sink.label(name, if label.escaped { unescape_into(&mut scratch, value) } else { value });
+                };
+                match fast::line::<W>(blocks.body, blocks.at, lines.format, label) {
+                    Some((FastLine::Sample(sample), next)) => {
+                        sink.sample(blocks.slice(sample.name), sample.value);
+                        lines.blocks.at = next;
+                        count += 1;
+                    }
+                    Some((_, next)) => lines.blocks.at = next,
+                    None => {
+                        sink.abandon();
+                        break;
+                    }
+                }
             }
-            sink.sample(&sample.name(), sample.value());
-            count += 1;
+            match lines.next_by_grammar() {
+                Some(Ok(Entry::Sample(sample))) => {
+                    push(&sample, sink);
+                    count += 1;
+                }
+                Some(entry) => drop(entry?),
+                None => return Ok(count),
+            }
         }
     }
-    Ok(count)
+}
+
+fn push<S: SampleSink + ?Sized>(sample: &Sample<'_>, sink: &mut S) {
+    for (name, value) in sample.labels() {
+        sink.label(&name, &value);
+    }
+    sink.sample(&sample.name(), sample.value());
 }

@@ -32,15 +32,10 @@ pub(super) fn prometheus(line: &[u8]) -> Parsed<'_, Line<'_>> {
     if is_help {
         return utf8(text).map(|(end, text)| (end, Line::Help { name, text }));
     }
-    let kind = match text {
-        b"counter" => MetricType::Counter,
-        b"gauge" => MetricType::Gauge,
-        b"histogram" => MetricType::Histogram,
-        b"summary" => MetricType::Summary,
-        b"untyped" => MetricType::Unknown,
-        _ => return fault(text, Expected::MetricType),
-    };
-    Ok((&[], Line::Type { name, kind }))
+    match metric_type(Format::Prometheus, text) {
+        Some(kind) => Ok((&[], Line::Type { name, kind })),
+        None => fault(text, Expected::MetricType),
+    }
 }
 
 /// `# HELP name text`, `# TYPE name kind`, `# UNIT name unit` and `# EOF`, blanks exact, and nothing else.
@@ -57,20 +52,10 @@ pub(super) fn openmetrics(line: &[u8]) -> Parsed<'_, Line<'_>> {
     let (text, ()) = byte(b' ', Expected::SpaceAndText)(rest)?;
     match line[2] {
         b'H' => utf8(text).map(|(end, text)| (end, Line::Help { name, text })),
-        b'T' => {
-            let kind = match text {
-                b"counter" => MetricType::Counter,
-                b"gauge" => MetricType::Gauge,
-                b"histogram" => MetricType::Histogram,
-                b"gaugehistogram" => MetricType::GaugeHistogram,
-                b"summary" => MetricType::Summary,
-                b"info" => MetricType::Info,
-                b"stateset" => MetricType::StateSet,
-                b"unknown" => MetricType::Unknown,
-                _ => return fault(text, Expected::OpenMetricsType),
-            };
-            Ok((&[], Line::Type { name, kind }))
-        }
+        b'T' => match metric_type(Format::OpenMetrics, text) {
+            Some(kind) => Ok((&[], Line::Type { name, kind })),
+            None => fault(text, Expected::OpenMetricsType),
+        },
         _ => {
             let (_, unit) = utf8(text)?;
             let before = name.bytes.strip_suffix(unit).and_then(|before| before.split_last());
@@ -82,6 +67,22 @@ pub(super) fn openmetrics(line: &[u8]) -> Parsed<'_, Line<'_>> {
             Ok((&[], Line::Unit { name, unit }))
         }
     }
+}
+
+/// A metric type by the name that the format has for it.
+pub(crate) fn metric_type(format: Format, name: &[u8]) -> Option<MetricType> {
+    Some(match (name, format) {
+        (b"counter", _) => MetricType::Counter,
+        (b"gauge", _) => MetricType::Gauge,
+        (b"histogram", _) => MetricType::Histogram,
+        (b"summary", _) => MetricType::Summary,
+        (b"untyped", Format::Prometheus) => MetricType::Unknown,
+        (b"unknown", Format::OpenMetrics) => MetricType::Unknown,
+        (b"gaugehistogram", Format::OpenMetrics) => MetricType::GaugeHistogram,
+        (b"info", Format::OpenMetrics) => MetricType::Info,
+        (b"stateset", Format::OpenMetrics) => MetricType::StateSet,
+        _ => return None,
+    })
 }
 
 fn utf8(text: &[u8]) -> Parsed<'_, &[u8]> {

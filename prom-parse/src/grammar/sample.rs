@@ -8,7 +8,7 @@ use super::{Line, Name, Parsed, SampleLine, bare_metric_name, blanks, byte, faul
 use crate::entry::{Exemplar, Timestamp};
 use crate::error::{Expected, Fault};
 use crate::format::Format;
-use crate::labels::Labels;
+use crate::labels::LabelSet as AcceptedLabels;
 use crate::number;
 
 /// `name{labels} value timestamp`, the last optional, blanks between tokens free.
@@ -49,7 +49,7 @@ pub(super) fn openmetrics(line: &[u8]) -> Parsed<'_, Line<'_>> {
 pub(crate) fn exemplar(text: &str) -> Option<Exemplar<'_>> {
     let (_, (labels, value, timestamp)) = exemplar_to_end(text.as_bytes()).ok()?;
     // The labels stand after the brace at the start.
-    let labels = Labels::new(text.get(1..1 + labels.len())?);
+    let labels = AcceptedLabels::new(text.get(1..1 + labels.len())?);
     Some(Exemplar { labels, value, timestamp })
 }
 

@@ -1,0 +1,62 @@
+//! Windows in plain integers.
+
+use super::{WIDTH, Window};
+
+/// Windows in plain integers, eight bytes at a time.
+#[derive(Clone, Copy)]
+pub(crate) struct Portable([u64; 8]);
+
+const EACH: u64 = u64::from_ne_bytes([1; 8]);
+const HIGH: u64 = EACH << 7;
+
+impl Portable {
+    /// Gathers one bit a byte. `test` sets the high bit of each byte it is true of.
+    #[inline(always)]
+    fn mask(self, test: impl Fn(u64) -> u64) -> u64 {
+        let bits = |word| (((test(word) & HIGH) >> 7).wrapping_mul(0x0102_0408_1020_4080)) >> 56;
+        self.0.iter().rev().fold(0, |mask, word| mask << 8 | bits(*word))
+    }
+}
+
+/// The high bit of each byte below `limit`, for bytes and limits below 0x80.
+#[inline(always)]
+fn below(word: u64, limit: u8) -> u64 {
+    !((word | HIGH).wrapping_sub(EACH * u64::from(limit)))
+}
+
+impl Window for Portable {
+    #[inline(always)]
+    fn load(bytes: &[u8; WIDTH]) -> Self {
+        let (words, _) = bytes.as_chunks::<8>();
+        Self(std::array::from_fn(|i| u64::from_le_bytes(words[i])))
+    }
+
+    #[inline(always)]
+    fn equal(self, byte: u8) -> u64 {
+        self.mask(|word| {
+            let difference = word ^ (EACH * u64::from(byte));
+            below(difference & !HIGH, 1) & !difference
+        })
+    }
+
+    #[inline(always)]
+    fn not_name(self) -> u64 {
+        self.mask(|word| {
+            let ascii = word & !HIGH;
+            let lower = ascii | (EACH * 0x20);
+            let letter = below(lower, b'z' + 1) & !below(lower, b'a');
+            let digit = below(ascii, b'9' + 1) & !below(ascii, b'0');
+            let underscore = below(ascii ^ (EACH * u64::from(b'_')), 1);
+            !(letter | digit | underscore) | word
+        })
+    }
+
+    #[inline(always)]
+    fn backslash_or_control(self) -> u64 {
+        self.mask(|word| {
+            let ascii = word & !HIGH;
+            let backslash = below(ascii ^ (EACH * u64::from(b'\\')), 1);
+            (below(ascii, 0x20) | backslash) & !word
+        })
+    }
+}
