@@ -1,1 +1,8 @@
-//! Schedules, leases and stores that run connectors and land each tick's rows once
+//! Runs connectors: schedule, leases and stores that land each tick's rows once.
+
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+
+pub mod model;
+pub mod schedule;
+pub mod store;
