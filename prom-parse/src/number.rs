@@ -74,7 +74,7 @@ pub(crate) fn short(bytes: &[u8; SHORT]) -> Option<(f64, usize)> {
     let magnitude = match power {
         0 => mantissa as f64,
         -22..0 => mantissa as f64 / TENS[power.unsigned_abs() as usize],
-        0..=22 => mantissa as f64 * TENS[power as usize],
+        1..=22 => mantissa as f64 * TENS[power as usize],
         _ => return None,
     };
     (at < SHORT).then_some((if negative { -magnitude } else { magnitude }, at))
