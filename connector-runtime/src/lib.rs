@@ -4,5 +4,7 @@
 #![deny(missing_docs)]
 
 pub mod model;
+pub mod runner;
 pub mod schedule;
+pub mod secrets;
 pub mod store;

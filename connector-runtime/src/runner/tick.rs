@@ -1,0 +1,194 @@
+//! One tick, from its claim to its end.
+
+use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use connector_core::{Cancellation, Configured, ResolveSecret, Rows, TickContext, TickError, chain};
+use futures_util::FutureExt as _;
+use tokio::time::{Instant, sleep};
+
+use crate::model::{Millis, Outcome, TickRecord};
+use crate::store::{Assignment, FinishedTick, Lease, Store, StoreError};
+
+/// How long to wait before rows that could not be written are tried again, at first and at most.
+const WRITE_RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
+/// Rows are tried again at least so long, even when the next tick is due before.
+const WRITE_FOR_AT_LEAST: Duration = Duration::from_secs(2);
+
+/// The leases that a runner holds, and how to stop the ticks that run under them.
+#[derive(Default)]
+pub(super) struct InFlight {
+    ticks: Mutex<HashMap<Lease, Cancellation>>,
+}
+
+impl InFlight {
+    /// Takes a tick in, until the returned guard is dropped.
+    pub(super) fn enter(self: &Arc<Self>, lease: Lease) -> Running {
+        let cancellation = Cancellation::new();
+        self.lock().insert(lease, cancellation.clone());
+        Running { in_flight: Arc::clone(self), lease, cancellation }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.lock().len()
+    }
+
+    pub(super) fn cancel_all(&self) {
+        self.lock().values().for_each(Cancellation::cancel);
+    }
+
+    /// Renews all leases, in the background, and stops the ticks whose lease is lost.
+    pub(super) fn renew(self: &Arc<Self>, store: &Arc<dyn Store>) {
+        let leases: Vec<Lease> = self.lock().keys().copied().collect();
+        if leases.is_empty() {
+            return;
+        }
+        let (in_flight, store) = (Arc::clone(self), Arc::clone(store));
+        tokio::spawn(async move {
+            match store.renew(&leases).await {
+                Ok(held) => {
+                    let ticks = in_flight.lock();
+                    for (lease, _) in leases.iter().zip(held).filter(|(_, held)| !held) {
+                        if let Some(cancellation) = ticks.get(lease) {
+                            cancellation.cancel();
+                        }
+                    }
+                }
+                Err(error) => tracing::error!(error = chain(&error), "could not renew leases"),
+            }
+        });
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Lease, Cancellation>> {
+        self.ticks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A tick that is in flight for as long as this lives.
+pub(super) struct Running {
+    in_flight: Arc<InFlight>,
+    lease: Lease,
+    cancellation: Cancellation,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.in_flight.lock().remove(&self.lease);
+    }
+}
+
+/// A tick that was granted.
+pub(super) struct TickTask {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) secrets: Arc<dyn ResolveSecret>,
+    pub(super) runner: String,
+    pub(super) lease: Lease,
+    pub(super) assignment: Assignment,
+    pub(super) source: Configured,
+    /// How long until the connector's next tick is due.
+    pub(super) next_due: Duration,
+    pub(super) started_at: Millis,
+}
+
+impl TickTask {
+    /// Runs the tick and lands what comes of it.
+    pub(super) async fn run(self, running: Running) {
+        let give_up_at = Instant::now() + self.next_due.max(WRITE_FOR_AT_LEAST);
+        let scheduled_for =
+            DateTime::<Utc>::from_timestamp_millis(self.lease.scheduled_for).unwrap_or_default();
+        let cancellation = running.cancellation.clone();
+        let context =
+            TickContext::new(scheduled_for, self.next_due, Arc::clone(&self.secrets), cancellation.clone());
+        let mut rows = Rows::new(self.source.schema());
+        let ticking = AssertUnwindSafe(self.source.tick(&context, &mut rows)).catch_unwind();
+        let result = tokio::select! {
+            biased;
+            result = ticking => Some(result.unwrap_or_else(|panic| Err(panicked(&*panic)))),
+            () = cancellation.cancelled() => None,
+        };
+        let (outcome, error) = match result {
+            Some(Ok(())) => (Outcome::Committed, None),
+            Some(Err(error)) => (class(&error), Some(chain(&error))),
+            None => (Outcome::Abandoned, Some("the runner gave the tick back before it ended".to_owned())),
+        };
+        let (landed, rows) = match outcome {
+            Outcome::Committed => {
+                (rows.len() as u64, Some((Arc::clone(self.source.schema()), Arc::new(rows))))
+            }
+            _ => (0, None),
+        };
+        let record = TickRecord {
+            scheduled_for: self.lease.scheduled_for,
+            started_at: self.started_at,
+            finished_at: Utc::now().timestamp_millis(),
+            outcome,
+            rows: landed,
+            attempts: context.attempts(),
+            error,
+            runner: self.runner.clone(),
+        };
+        self.log(&record);
+        self.land(FinishedTick { lease: self.lease, record, rows }, &cancellation, give_up_at).await;
+    }
+
+    /// Writes the tick's end. Rows that could not be written are tried again rather than fetched again.
+    async fn land(&self, mut tick: FinishedTick, cancellation: &Cancellation, give_up_at: Instant) {
+        let connector = &self.assignment.spec.name;
+        let (mut pause, longest) = WRITE_RETRY;
+        loop {
+            let error = match self.store.finish(tick.clone()).await {
+                Ok(()) => return,
+                Err(StoreError::LeaseLost) => {
+                    return tracing::warn!(%connector, "the lease was lost: another runner has this connector now");
+                }
+                Err(error) => chain(&error),
+            };
+            tracing::error!(%connector, error, "could not write the tick");
+            if Instant::now() + pause >= give_up_at || cancellation.is_cancelled() {
+                if tick.rows.is_none() {
+                    return;
+                }
+                tick.rows = None;
+                tick.record.rows = 0;
+                tick.record.outcome = Outcome::Transient;
+                tick.record.error = Some(format!("the rows could not be written: {error}"));
+                tick.record.finished_at = Utc::now().timestamp_millis();
+                continue;
+            }
+            tokio::select! {
+                () = sleep(pause) => {}
+                () = cancellation.cancelled() => {}
+            }
+            pause = (pause * 2).min(longest);
+        }
+    }
+
+    fn log(&self, record: &TickRecord) {
+        let (connector, bucket) =
+            (&self.assignment.spec.name, crate::model::format_millis(record.scheduled_for));
+        let outcome = record.outcome.as_str();
+        match &record.error {
+            None => tracing::debug!(%connector, bucket, outcome, rows = record.rows, "tick"),
+            Some(error) => {
+                tracing::warn!(%connector, bucket, outcome, attempts = record.attempts, error, "tick");
+            }
+        }
+    }
+}
+
+fn class(error: &TickError) -> Outcome {
+    match error {
+        TickError::Transient(_) => Outcome::Transient,
+        TickError::Permanent(_) => Outcome::Permanent,
+        TickError::Config(_) => Outcome::Config,
+    }
+}
+
+fn panicked(panic: &(dyn std::any::Any + Send)) -> TickError {
+    let text =
+        panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    TickError::permanent(format!("the connector panicked: {}", text.unwrap_or("no message")))
+}
