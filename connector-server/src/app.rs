@@ -1,0 +1,90 @@
+//! What the server serves, and the routes to it.
+
+use std::fmt;
+use std::future::{Future, IntoFuture};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware;
+use axum::routing::{get, post};
+use axum::serve::ListenerExt;
+use connector_core::{Cancellation, Registry, ResolveSecret, Secret};
+use connector_runtime::store::Store;
+use tokio::net::TcpListener;
+
+use crate::{connector_types, connectors, guard, health, page, problem, request, tables};
+
+/// How long requests in flight may take to end once the server is told to stop.
+const DRAIN: Duration = Duration::from_secs(8);
+
+/// What the server serves.
+#[derive(Clone)]
+pub struct App {
+    /// Where connectors and rows are kept.
+    pub store: Arc<dyn Store>,
+    /// The connector types that operators can ask for.
+    pub registry: Registry,
+    /// Where previews find secrets.
+    pub secrets: Arc<dyn ResolveSecret>,
+    /// What requests must show, as `Authorization: Bearer TOKEN`; everyone is let in without one.
+    pub token: Option<Secret>,
+}
+
+impl fmt::Debug for App {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("App").field("registry", &self.registry).finish_non_exhaustive()
+    }
+}
+
+/// Answers HTTP requests until `shutdown` resolves, then ends: idle connections at once, requests in flight when they
+/// are answered, and after 8 s whatever they do.
+pub async fn serve(listener: TcpListener, app: App, shutdown: impl Future<Output = ()> + Send + 'static) {
+    let listener = listener.tap_io(|connection| {
+        if let Err(error) = connection.set_nodelay(true) {
+            tracing::debug!(%error, "cannot set TCP_NODELAY");
+        }
+    });
+    let stopping = Cancellation::new();
+    let stop = stopping.clone();
+    let server = axum::serve(listener, router(app)).with_graceful_shutdown(async move {
+        shutdown.await;
+        stop.cancel();
+    });
+    let overtime = async {
+        stopping.cancelled().await;
+        tokio::time::sleep(DRAIN).await;
+    };
+    tokio::select! {
+        // It resolves once it has stopped, and never fails: errors of single connections end those.
+        _ = server.into_future() => {}
+        () = overtime => tracing::warn!("stopped with requests still in flight"),
+    }
+}
+
+fn router(app: App) -> Router {
+    let app = Arc::new(app);
+    Router::new()
+        .route("/healthz", get(health::healthz))
+        .route("/readyz", get(health::readyz))
+        .route("/", get(page::show))
+        .route("/v1/connectors", post(connectors::create).get(connectors::list))
+        .route(
+            "/v1/connectors/{id}",
+            get(connectors::read).put(connectors::replace).delete(connectors::delete),
+        )
+        .route("/v1/connectors/{id}/trigger", post(connectors::trigger))
+        .route("/v1/connectors/{id}/pause", post(connectors::pause))
+        .route("/v1/connectors/{id}/resume", post(connectors::resume))
+        .route("/v1/connectors/{id}/ticks", get(connectors::ticks))
+        .route("/v1/connector-types", get(connector_types::list))
+        .route("/v1/connector-types/{type_id}/validate", post(connector_types::validate))
+        .route("/v1/connector-types/{type_id}/preview", post(connector_types::preview))
+        .route("/v1/tables/{database}/{table}/rows", get(tables::rows))
+        .fallback(problem::unknown_path)
+        .method_not_allowed_fallback(problem::method_not_allowed)
+        .layer(DefaultBodyLimit::max(request::BODY_LIMIT))
+        .layer(middleware::from_fn_with_state(Arc::clone(&app), guard::admit))
+        .with_state(app)
+}
