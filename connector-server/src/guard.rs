@@ -65,7 +65,7 @@ fn is_cross_origin(headers: &HeaderMap, uri: &Uri) -> bool {
     }
     let Some(origin) = headers.get(header::ORIGIN) else { return false };
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    let host = host.or_else(|| uri.authority().map(|authority| authority.as_str()));
+    let host = host.or_else(|| uri.authority().map(axum::http::uri::Authority::as_str));
     let origin = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
     origin.map(|(_, authority)| authority) != host
 }
