@@ -1,1 +1,28 @@
-//! Fetches one Prometheus exposition over HTTP: TLS, credentials, limits, retries
+#![doc = include_str!("../README.md")]
+#![deny(missing_docs)]
+#![forbid(unsafe_code)]
+
+mod attempt;
+mod backoff;
+mod body;
+mod client;
+mod connect;
+mod credentials;
+mod decode;
+mod error;
+mod options;
+mod phase;
+mod redirect;
+mod retry;
+mod scrape;
+mod target;
+
+pub use secrecy::SecretString;
+
+pub use crate::client::{Client, ClientBuilder};
+pub use crate::credentials::Credentials;
+pub use crate::error::{Error, ErrorKind};
+pub use crate::options::ScrapeOptions;
+pub use crate::phase::{Phase, Timings, TlsSession};
+pub use crate::scrape::Scrape;
+pub use crate::target::{Target, TargetError};

@@ -1,0 +1,129 @@
+use http_body_util::BodyExt;
+use hyper::body::{Body, Incoming};
+
+use crate::decode::{DecodeError, Decoder, Encoding};
+use crate::error::{Error, ErrorKind, find_cause};
+
+/// How large a body may be, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) compressed: usize,
+    pub(crate) decompressed: usize,
+}
+
+/// What a `Content-Length` can make us set aside before anything has come.
+const MOST_AHEAD: u64 = 16 << 20;
+
+/// Reads and decodes a whole body into one buffer. Returns it with its size on the wire.
+///
+/// The limits hold while reading, so nothing larger than them is ever held.
+pub(crate) async fn read(
+    mut incoming: Incoming,
+    encoding: Encoding,
+    limits: Limits,
+    place: &str,
+) -> Result<(Vec<u8>, u64), Error> {
+    let wire_limit = match encoding {
+        Encoding::Identity => limits.decompressed,
+        _ => limits.compressed,
+    } as u64;
+    let too_large = |limit: u64, what: &str| {
+        Error::new(ErrorKind::TooLarge, format!("the body of {place} is larger than {limit} bytes{what}"))
+    };
+    let (announced, on_the_wire) = (incoming.size_hint().lower(), " on the wire");
+    if announced > wire_limit {
+        return Err(too_large(wire_limit, if encoding == Encoding::Identity { "" } else { on_the_wire }));
+    }
+    let mut body = Vec::with_capacity(usize::try_from(announced.min(MOST_AHEAD)).unwrap_or(0));
+    let (mut decoder, mut wire_len): (Decoder, u64) = (encoding.decoder(), 0);
+    let failed = |error: DecodeError| match error {
+        DecodeError::TooLarge => too_large(limits.decompressed as u64, ""),
+        DecodeError::Truncated => Error::new(
+            ErrorKind::Truncated,
+            format!("the body of {place} was cut short: its {} trailer is missing", encoding.as_str()),
+        ),
+        DecodeError::Corrupt(why) => Error::new(
+            ErrorKind::Encoding,
+            format!("the body of {place} is not valid {}: {why}", encoding.as_str()),
+        ),
+    };
+    while let Some(frame) = incoming.frame().await {
+        let Ok(piece) = frame.map_err(|e| broken(e, place))?.into_data() else { continue };
+        wire_len += piece.len() as u64;
+        if encoding != Encoding::Identity && wire_len > wire_limit {
+            return Err(too_large(wire_limit, on_the_wire));
+        }
+        let mut input = &piece[..];
+        while decoder.step(&mut input, &mut body, limits.decompressed).map_err(failed)? {
+            // A small piece can decode to a very long text: the deadline and other tasks get their turn in between.
+            tokio::task::yield_now().await;
+        }
+    }
+    decoder.finish().map_err(failed)?;
+    Ok((body, wire_len))
+}
+
+fn broken(error: hyper::Error, place: &str) -> Error {
+    let cut =
+        find_cause::<std::io::Error>(&error).is_some_and(|e| e.kind() == std::io::ErrorKind::UnexpectedEof);
+    let (kind, what) = if cut {
+        (ErrorKind::Truncated, "was cut short: the connection ended before the body did")
+    } else {
+        (ErrorKind::Transport, "could not be read to its end")
+    };
+    Error::new(kind, format!("the body of {place} {what}")).caused_by(error)
+}
+
+/// Whether a body that ended with its connection shows by itself that it is whole.
+pub(crate) fn ends_properly(body: &[u8], content_type: Option<&str>) -> bool {
+    let media_type = content_type.unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    if media_type.eq_ignore_ascii_case("application/openmetrics-text") {
+        body.strip_suffix(b"\n").unwrap_or(body).ends_with(b"# EOF")
+    } else {
+        body.ends_with(b"\n")
+    }
+}
+
+/// Reads what is left of a body that nobody wants, so that its connection can be used again, if that is little.
+pub(crate) async fn drain(mut incoming: Incoming) {
+    const MOST: u64 = 16 * 1024;
+    const LONGEST: std::time::Duration = std::time::Duration::from_millis(100);
+    if incoming.size_hint().lower() > MOST {
+        return;
+    }
+    let reading = async {
+        let mut left = MOST;
+        while let Some(Ok(frame)) = incoming.frame().await {
+            let len = frame.data_ref().map_or(0, |piece| piece.len() as u64);
+            if len > left {
+                break;
+            }
+            left -= len;
+        }
+    };
+    // Running out of time only costs the connection.
+    let _ = tokio::time::timeout(LONGEST, reading).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_final_newline_or_eof_shows_a_whole_body() {
+        let om = Some("application/openmetrics-text; version=1.0.0");
+        for (body, content_type, whole) in [
+            ("a 1\n", None, true),
+            ("a 1", None, false),
+            ("", None, false),
+            ("a 1\n", Some("text/plain"), true),
+            ("a 1\n# EOF", Some("text/plain"), false),
+            ("a 1\n# EOF\n", om, true),
+            ("a 1\n# EOF", om, true),
+            ("a 1\n", om, false),
+            ("a 1\n# EO", om, false),
+        ] {
+            assert_eq!(ends_properly(body.as_bytes(), content_type), whole, "{body:?} {content_type:?}");
+        }
+    }
+}
