@@ -165,3 +165,43 @@ impl Store for MemoryStore {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use connector_core::{Column, ColumnType};
+
+    use super::*;
+    use crate::store::LEASE;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lease_is_live_to_its_last_millisecond() {
+        let store = MemoryStore::new();
+        let schema = Schema::new([Column::time("t"), Column::value("v", ColumnType::Real)]).unwrap();
+        let spec = ConnectorSpec {
+            name: "a".into(),
+            type_id: "t".into(),
+            target_database: "d".into(),
+            target_table: "t".into(),
+            schedule_ms: 1000,
+            config: serde_json::Value::Null,
+        };
+        let connector = store.create(spec, &schema).await.unwrap().id;
+        let claim = Claim { connector, generation: 0, scheduled_for: 0, triggered: false };
+        let (owner, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let Claimed::Granted(lease) = store.claim(owner, "one", &[claim]).await.unwrap()[0] else { panic!() };
+        assert_eq!(store.claim(other, "two", &[claim]).await.unwrap(), [Claimed::Held(LEASE)]);
+
+        let millisecond = Duration::from_millis(1);
+        for _ in 0..2 {
+            tokio::time::advance(LEASE - millisecond).await;
+            assert_eq!(store.claim(other, "two", &[claim]).await.unwrap(), [Claimed::Held(millisecond)]);
+            assert_eq!(store.renew(&[lease]).await.unwrap(), [true]);
+        }
+        tokio::time::advance(LEASE).await;
+        assert_eq!(store.renew(&[lease]).await.unwrap(), [false]);
+        let taken = store.claim(other, "two", &[claim]).await.unwrap();
+        assert!(matches!(taken[..], [Claimed::Granted(lease)] if lease.owner == other), "{taken:?}");
+    }
+}

@@ -14,7 +14,7 @@ use crate::store::{Cell, RowQuery, RowStream, StoreError};
 /// Rows sent at once.
 const BATCH: usize = 1024;
 
-/// All tables, by database and name.
+/// All tables, by database and name. The case of either makes no difference, as in SQL.
 #[derive(Debug, Default)]
 pub(super) struct Tables {
     by_name: BTreeMap<(String, String), Table>,
@@ -24,7 +24,7 @@ impl Tables {
     /// Makes a table known, unless it exists already with just these columns.
     pub(super) fn declare(&mut self, database: &str, table: &str, schema: &Schema) -> Result<(), StoreError> {
         let new = || Table { schema: Arc::new(schema.clone()), ticks: BTreeMap::new(), appended: 0 };
-        let known = self.by_name.entry((database.to_owned(), table.to_owned())).or_insert_with(new);
+        let known = self.by_name.entry(key(database, table)).or_insert_with(new);
         known.check(table, schema)
     }
 
@@ -38,7 +38,7 @@ impl Tables {
     ) -> Result<(), StoreError> {
         rows.check().map_err(|error| StoreError::failed("the tick's rows cannot be kept", error))?;
         self.declare(database, table, schema)?;
-        let known = self.by_name.get_mut(&(database.to_owned(), table.to_owned())).ok_or(NO_TABLE)?;
+        let known = self.by_name.get_mut(&key(database, table)).ok_or(NO_TABLE)?;
         known.appended += 1;
         known.ticks.insert((scheduled_for, known.appended), rows);
         Ok(())
@@ -46,8 +46,7 @@ impl Tables {
 
     /// What a query will read. The rows are shared and never change, so nothing is copied.
     pub(super) fn snapshot(&self, query: &RowQuery) -> Result<Snapshot, StoreError> {
-        let name = (query.database.clone(), query.table.clone());
-        let table = self.by_name.get(&name).ok_or(NO_TABLE)?;
+        let table = self.by_name.get(&key(&query.database, &query.table)).ok_or(NO_TABLE)?;
         let filters = query.filters.iter();
         let filters: Vec<Filter> = filters
             .map(|(column, value)| Filter::new(&table.schema, column, value))
@@ -65,6 +64,10 @@ impl Tables {
         }
         Ok(Snapshot { schema: Arc::clone(&table.schema), ticks, filters, limit: query.limit })
     }
+}
+
+fn key(database: &str, table: &str) -> (String, String) {
+    (database.to_ascii_lowercase(), table.to_ascii_lowercase())
 }
 
 #[derive(Debug)]
