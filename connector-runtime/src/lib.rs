@@ -8,4 +8,5 @@ pub mod model;
 pub mod runner;
 pub mod schedule;
 pub mod secrets;
+pub mod sqlite;
 pub mod store;

@@ -1,0 +1,209 @@
+//! A store in a folder of SQLite files: the embedded default.
+//!
+//! `control.db` holds connectors and leases. Each `<database>.db` holds the tables of one database **and the ledger of
+//! its ticks**: a commit over two files is not atomic, so the ledger beside the rows is what makes a tick's rows land
+//! exactly once, and `control.db` is brought into line from it.
+//!
+//! A table is a view over the ledger, the series (each distinct key once) and the samples of each tick, so that plain
+//! SQL reads it, and a sample costs some 20 bytes on disk. Timestamps are integers: milliseconds since the Unix epoch.
+//!
+//! Several processes of one machine can share a folder. It must lie on a local file system.
+
+mod clock;
+mod control;
+mod data;
+mod fault;
+mod files;
+mod filter;
+mod keys;
+mod lease;
+mod migrate;
+mod read;
+mod rows;
+mod series;
+mod table;
+mod writer;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use connector_core::Schema;
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use self::control::Control;
+use self::read::Readers;
+use self::writer::{Durability, Round, Writer};
+use crate::model::{ConnectorRecord, ConnectorSpec, Millis, Outcome, TickRecord};
+use crate::store::{
+    Changes, Claim, Claimed, FinishedTick, Lease, Revision, RowQuery, RowStream, Store, StoreError,
+};
+
+/// How often other processes' changes are looked for.
+const POLL: Duration = Duration::from_millis(200);
+
+/// How long a claim waits for another try when its database cannot be read.
+const UNREADABLE: Duration = Duration::from_secs(1);
+
+/// Keeps everything in SQLite files in one folder. Dropping it ends the work that waits, and then closes the files.
+///
+/// ```
+/// # use connector_core::{Column, ColumnType, Schema};
+/// # use connector_runtime::{model::ConnectorSpec, sqlite::SqliteStore, store::Store};
+/// # let dir = tempfile::tempdir()?;
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
+/// let store = SqliteStore::open(dir.path())?;
+/// let schema = Schema::new([Column::time("timestamp"), Column::value("celsius", ColumnType::Real)])?;
+/// let spec = ConnectorSpec {
+///     name: "balcony".into(),
+///     type_id: "thermometer".into(),
+///     target_database: "home".into(),
+///     target_table: "temperature".into(),
+///     schedule_ms: 15_000,
+///     config: serde_json::Value::Null,
+/// };
+/// let created = store.create(spec, &schema).await?;
+/// assert_eq!(store.get(created.id).await?, Some(created));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct SqliteStore {
+    writer: Writer,
+    readers: Readers,
+    revision: Arc<watch::Sender<Revision>>,
+}
+
+impl SqliteStore {
+    /// Opens the store in a folder, and creates what is missing, the folder too.
+    ///
+    /// # Errors
+    ///
+    /// [`NewerLayout`](StoreError::NewerLayout); [`Failed`](StoreError::Failed) when the folder or a file in it cannot
+    /// be written or is damaged.
+    pub fn open(dir: &Path) -> Result<Self, StoreError> {
+        files::create_folder(dir)?;
+        let revision = Arc::new(watch::Sender::new(Revision::default()));
+        let writer = Writer::start(dir, revision.clone())?;
+        Ok(Self { writer, readers: Readers::new(dir), revision })
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn create(&self, spec: ConnectorSpec, schema: &Schema) -> Result<ConnectorRecord, StoreError> {
+        let schema = schema.clone();
+        let work = move |round: &mut Round<'_>| {
+            let record = round.control.create(&spec)?;
+            round.write_to(&spec.target_database)?.ensure_table(&spec.target_table, &schema)?;
+            Ok(record)
+        };
+        self.writer.run(Durability::Power, work).await
+    }
+
+    async fn get(&self, id: Uuid) -> Result<Option<ConnectorRecord>, StoreError> {
+        self.readers.control(move |control| Ok(control.find(id)?.map(|known| known.record))).await
+    }
+
+    async fn list(&self, after: Option<Uuid>, limit: usize) -> Result<Vec<ConnectorRecord>, StoreError> {
+        self.readers.control(move |control| control.list(after, limit)).await
+    }
+
+    async fn replace(
+        &self,
+        id: Uuid,
+        spec: ConnectorSpec,
+        schema: &Schema,
+    ) -> Result<ConnectorRecord, StoreError> {
+        let schema = schema.clone();
+        let work = move |round: &mut Round<'_>| {
+            let record = round.control.replace(id, &spec)?;
+            round.write_to(&spec.target_database)?.ensure_table(&spec.target_table, &schema)?;
+            Ok(record)
+        };
+        self.writer.run(Durability::Power, work).await
+    }
+
+    async fn delete(&self, id: Uuid) -> Result<(), StoreError> {
+        self.writer.run(Durability::Power, move |round| round.control.delete(id)).await
+    }
+
+    async fn set_active(&self, id: Uuid, active: bool) -> Result<ConnectorRecord, StoreError> {
+        self.writer.run(Durability::Power, move |round| round.control.set_active(id, active)).await
+    }
+
+    async fn trigger(&self, id: Uuid, now: Millis) -> Result<Millis, StoreError> {
+        self.writer.run(Durability::Power, move |round| round.trigger(id, now)).await
+    }
+
+    async fn changes(&self, since: Revision) -> Result<Changes, StoreError> {
+        self.readers.control(move |control| control.changes(since)).await
+    }
+
+    async fn changed(&self, since: Revision) {
+        let mut here = self.revision.subscribe();
+        loop {
+            if tokio::time::timeout(POLL, here.wait_for(|now| *now > since)).await.is_ok() {
+                return;
+            }
+            if self.readers.control(Control::revision).await.is_ok_and(|now| now > since) {
+                return;
+            }
+        }
+    }
+
+    async fn claim(&self, owner: Uuid, runner: &str, claims: &[Claim]) -> Result<Vec<Claimed>, StoreError> {
+        let (runner, claims) = (runner.to_owned(), claims.to_vec());
+        let work = move |round: &mut Round<'_>| {
+            let mut failed = None;
+            let mut answers = Vec::with_capacity(claims.len());
+            for claim in &claims {
+                answers.push(round.claim(owner, &runner, claim).unwrap_or_else(|error| {
+                    tracing::warn!(connector = %claim.connector, %error, "a claim failed");
+                    failed = Some(error);
+                    Claimed::Held(UNREADABLE)
+                }));
+            }
+            // One damaged file must not keep the connectors of other databases from ticking.
+            match failed {
+                Some(error) if !answers.iter().any(|answer| matches!(answer, Claimed::Granted(_))) => {
+                    Err(error)
+                }
+                _ => Ok(answers),
+            }
+        };
+        self.writer.run(Durability::Process, work).await
+    }
+
+    async fn renew(&self, leases: &[Lease]) -> Result<Vec<bool>, StoreError> {
+        let leases = leases.to_vec();
+        let work = move |round: &mut Round<'_>| leases.iter().map(|lease| round.renew(lease)).collect();
+        self.writer.run(Durability::Process, work).await
+    }
+
+    async fn finish(&self, tick: FinishedTick) -> Result<(), StoreError> {
+        let durability = match tick.record.outcome {
+            Outcome::Config => Durability::Power,
+            _ => Durability::Process,
+        };
+        self.writer.run(durability, move |round| round.finish(&tick)).await
+    }
+
+    async fn ticks(&self, id: Uuid, limit: usize) -> Result<Vec<TickRecord>, StoreError> {
+        self.readers.ticks(id, limit).await
+    }
+
+    async fn rows(&self, query: RowQuery) -> Result<RowStream, StoreError> {
+        rows::stream(&self.readers, query).await
+    }
+
+    async fn ready(&self) -> Result<(), StoreError> {
+        let probe =
+            |round: &mut Round<'_>| round.control.run("UPDATE meta SET probes = probes + 1", []).map(drop);
+        self.writer.run(Durability::Process, probe).await?;
+        self.readers.control(|control| control.revision().map(drop)).await
+    }
+}

@@ -1,0 +1,334 @@
+//! One file of tables, as the writer sees it: the ledger of ticks, and the rows that belong to them.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use connector_core::{ColumnData, Role, Rows, Schema};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use uuid::Uuid;
+
+use super::{
+    fault::{At, Told},
+    files,
+    keys::Keys,
+    series::Series,
+    table::{self, Table},
+};
+use crate::model::{Millis, Outcome, TickRecord};
+use crate::store::StoreError;
+
+/// A file of tables that is open for writing.
+pub(super) struct DataFile {
+    path: PathBuf,
+    connection: Connection,
+    begun: bool,
+    /// Why a transaction was taken back by SQLite itself, in the middle of it.
+    lost: Option<Told>,
+    connectors: HashMap<Uuid, i64>,
+    tables: HashMap<String, Arc<Table>>,
+    series: Series,
+}
+
+/// The end of a tick, as the ledger is to hold it.
+pub(super) struct Ending<'a> {
+    pub(super) connector: Uuid,
+    pub(super) fence: i64,
+    pub(super) scheduled_for: Millis,
+    pub(super) table: &'a str,
+    pub(super) record: &'a TickRecord,
+    pub(super) rows: Option<(&'a Schema, &'a Rows)>,
+}
+
+impl DataFile {
+    pub(super) fn open(path: PathBuf) -> Result<Self, StoreError> {
+        Ok(Self {
+            connection: files::open_data(&path)?,
+            path,
+            begun: false,
+            lost: None,
+            connectors: HashMap::new(),
+            tables: HashMap::new(),
+            series: Series::default(),
+        })
+    }
+
+    /// Begins a transaction, unless one has begun.
+    pub(super) fn begin(&mut self) -> Result<(), StoreError> {
+        if let Some(lost) = &self.lost {
+            return Err(lost.tell());
+        }
+        if !self.begun {
+            self.run("BEGIN IMMEDIATE")?;
+            self.begun = true;
+        }
+        Ok(())
+    }
+
+    /// Makes all that was written durable, if something was.
+    pub(super) fn commit(&mut self) -> Result<(), StoreError> {
+        if !self.begun {
+            return Ok(());
+        }
+        let result = match self.lost.take() {
+            Some(lost) => Err(lost.tell()),
+            None => self.run("COMMIT"),
+        };
+        match result {
+            Ok(()) => self.begun = false,
+            Err(_) => self.roll_back(),
+        }
+        result
+    }
+
+    /// Takes everything back.
+    pub(super) fn roll_back(&mut self) {
+        if self.begun && !self.connection.is_autocommit() {
+            let _ = self.connection.execute_batch("ROLLBACK");
+        }
+        (self.begun, self.lost) = (false, None);
+        self.forget();
+    }
+
+    /// How a tick ended, if it did, and under which fence.
+    pub(super) fn ending(
+        &self,
+        connector: Uuid,
+        scheduled_for: Millis,
+    ) -> Result<Option<(TickRecord, i64)>, StoreError> {
+        const FIND: &str = "SELECT scheduled_for, started_at, finished_at, outcome, rows, attempts, error, runner, fence
+            FROM \"$ticks\" WHERE connector = (SELECT id FROM \"$connectors\" WHERE uuid = ?1) AND scheduled_for = ?2";
+        self.connection
+            .prepare_cached(FIND)
+            .and_then(|mut find| {
+                let row = (text(connector), scheduled_for);
+                find.query_row(row, |row| Ok((tick_record(row)?, row.get(8)?))).optional()
+            })
+            .at(&self.path)
+    }
+
+    /// Creates a table, or checks that it is what it should be.
+    pub(super) fn ensure_table(&mut self, name: &str, schema: &Schema) -> Result<Arc<Table>, StoreError> {
+        let key = name.to_ascii_lowercase();
+        let table = match self.tables.get(&key) {
+            Some(table) => table.clone(),
+            None => {
+                let table = self.within(|file| file.load_or_create(name, schema))?;
+                self.tables.insert(key, table.clone());
+                table
+            }
+        };
+        if table.schema == *schema { Ok(table) } else { Err(StoreError::SchemaMismatch(name.to_owned())) }
+    }
+
+    /// Writes a tick's record and its rows: all or nothing. A bucket that has committed stays as it is.
+    pub(super) fn write(&mut self, ending: &Ending<'_>) -> Result<(), StoreError> {
+        let table = match ending.rows {
+            Some((schema, _)) => Some(self.ensure_table(ending.table, schema)?),
+            None => self.load(ending.table)?,
+        };
+        self.within(|file| {
+            let connector = file.connector(ending.connector)?;
+            let tick = file.record(connector, table.as_ref().map(|table| table.id), ending)?;
+            let (Some(tick), Some(table), Some((schema, rows))) = (tick, table, ending.rows) else {
+                return Ok(());
+            };
+            file.samples(&table, connector, tick, schema, rows).at(&file.path)
+        })
+    }
+
+    fn load(&self, name: &str) -> Result<Option<Arc<Table>>, StoreError> {
+        if let Some(table) = self.tables.get(&name.to_ascii_lowercase()) {
+            return Ok(Some(table.clone()));
+        }
+        let found = find_table(&self.connection, name).at(&self.path)?;
+        let Some((id, name, json)) = found else { return Ok(None) };
+        let Some(schema) = table::schema_from_json(&json) else {
+            return Err(StoreError::failed(
+                format!("the registry of tables in {} is damaged", self.path.display()),
+                format!("table {name:?} has the columns {json}"),
+            ));
+        };
+        Ok(Some(Arc::new(Table::new(id, &name, schema))))
+    }
+
+    fn load_or_create(&mut self, name: &str, schema: &Schema) -> Result<Arc<Table>, StoreError> {
+        if let Some(table) = self.load(name)? {
+            return Ok(table);
+        }
+        if name.get(..7).is_some_and(|start| start.eq_ignore_ascii_case("sqlite_")) {
+            return Err(StoreError::failed(
+                format!("target_table: {name:?} cannot be a table in SQLite; choose another name"),
+                "SQLite keeps names that begin with sqlite_ for itself",
+            ));
+        }
+        self.connection.execute_batch(&table::create(name, schema)).at(&self.path)?;
+        self.connection
+            .execute(
+                "INSERT INTO \"$tables\" (name, schema) VALUES (?1, ?2)",
+                (name, table::schema_to_json(schema)),
+            )
+            .at(&self.path)?;
+        Ok(Arc::new(Table::new(self.connection.last_insert_rowid(), name, schema.clone())))
+    }
+
+    fn connector(&mut self, uuid: Uuid) -> Result<i64, StoreError> {
+        if let Some(id) = self.connectors.get(&uuid) {
+            return Ok(*id);
+        }
+        let text = text(uuid);
+        let insert = "INSERT INTO \"$connectors\" (uuid) VALUES (?1) ON CONFLICT DO NOTHING";
+        self.connection.execute(insert, [&text]).at(&self.path)?;
+        let find = "SELECT id FROM \"$connectors\" WHERE uuid = ?1";
+        let id = self.connection.query_row(find, [&text], |row| row.get(0)).at(&self.path)?;
+        self.connectors.insert(uuid, id);
+        Ok(id)
+    }
+
+    /// The id of the tick, unless it has committed already.
+    fn record(
+        &self,
+        connector: i64,
+        target: Option<i64>,
+        ending: &Ending<'_>,
+    ) -> Result<Option<i64>, StoreError> {
+        const UPSERT: &str = include_str!("sql/data/upsert_tick.sql");
+        let r = ending.record;
+        self.connection
+            .prepare_cached(UPSERT)
+            .and_then(|mut upsert| {
+                let values = params![
+                    connector,
+                    target,
+                    ending.scheduled_for,
+                    r.started_at,
+                    r.finished_at,
+                    r.outcome.as_str(),
+                    i64::try_from(r.rows).unwrap_or(i64::MAX),
+                    r.attempts,
+                    r.error,
+                    r.runner,
+                    ending.fence,
+                ];
+                upsert.query_row(values, |row| row.get(0)).optional()
+            })
+            .at(&self.path)
+    }
+
+    fn samples(
+        &mut self,
+        table: &Table,
+        connector: i64,
+        tick: i64,
+        schema: &Schema,
+        rows: &Rows,
+    ) -> rusqlite::Result<()> {
+        let keys = Keys::new(schema, rows);
+        let values: Vec<&ColumnData> =
+            schema.with_role(Role::Value).map(|(i, _)| &rows.columns()[i]).collect();
+        let runs = self.series.resolve(&self.connection, table, connector, &keys)?;
+        let mut series = runs.iter().flat_map(|run| (run.first..).take(run.len).map(|id| (id, run.nth)));
+        let mut json = String::new();
+        let mut row = 0;
+        while row < rows.len() {
+            let many = rows.len() - row >= table.samples.rows;
+            let (sql, end) = if many {
+                (&table.samples.many, row + table.samples.rows)
+            } else {
+                (&table.samples.one, rows.len())
+            };
+            let mut insert = self.connection.prepare_cached(sql)?;
+            let mut at = 0;
+            for row in row..end {
+                let (id, nth) = series.next().unwrap_or_default();
+                insert.raw_bind_parameter(at + 1, tick)?;
+                insert.raw_bind_parameter(at + 2, id)?;
+                insert.raw_bind_parameter(at + 3, nth)?;
+                at += 3;
+                for column in &values {
+                    at += 1;
+                    match column {
+                        ColumnData::Real(reals) => insert.raw_bind_parameter(at, reals.get(row))?,
+                        ColumnData::Timestamp(times) => insert.raw_bind_parameter(at, times.get(row))?,
+                        ColumnData::String(strings) => insert.raw_bind_parameter(at, strings.get(row))?,
+                        ColumnData::Dynamic(maps) => {
+                            json.clear();
+                            maps.write_json(row, &mut json);
+                            insert.raw_bind_parameter(at, json.as_str())?;
+                        }
+                        _ => insert.raw_bind_parameter(at, rusqlite::types::Null)?,
+                    }
+                }
+                if !many {
+                    insert.raw_execute()?;
+                    at = 0;
+                }
+            }
+            if many {
+                insert.raw_execute()?;
+            }
+            row = end;
+        }
+        Ok(())
+    }
+
+    /// Does something within the transaction that happens whole or not at all.
+    fn within<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        self.run("SAVEPOINT tick")?;
+        let result = work(self).and_then(|done| self.run("RELEASE tick").map(|()| done));
+        if let Err(error) = &result {
+            if self.connection.is_autocommit() {
+                self.lost = Some(Told::new(error));
+            } else {
+                let _ = self.connection.execute_batch("ROLLBACK TO tick; RELEASE tick");
+            }
+            self.forget();
+        }
+        result
+    }
+
+    fn forget(&mut self) {
+        self.connectors.clear();
+        self.tables.clear();
+        self.series.clear();
+    }
+
+    fn run(&self, sql: &str) -> Result<(), StoreError> {
+        self.connection.prepare_cached(sql).and_then(|mut sql| sql.execute([])).map(drop).at(&self.path)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// A table's id, its name as it was created, and its columns.
+pub(super) fn find_table(
+    connection: &Connection,
+    name: &str,
+) -> rusqlite::Result<Option<(i64, String, String)>> {
+    connection
+        .prepare_cached("SELECT id, name, schema FROM \"$tables\" WHERE name = ?1")?
+        .query_row([name], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .optional()
+}
+
+/// A row of the ledger that begins with a record's columns.
+pub(super) fn tick_record(row: &Row<'_>) -> rusqlite::Result<TickRecord> {
+    let outcome: String = row.get(3)?;
+    Ok(TickRecord {
+        scheduled_for: row.get(0)?,
+        started_at: row.get(1)?,
+        finished_at: row.get(2)?,
+        outcome: Outcome::from_name(&outcome).unwrap_or(Outcome::Abandoned),
+        rows: u64::try_from(row.get::<_, i64>(4)?).unwrap_or(0),
+        attempts: row.get(5)?,
+        error: row.get(6)?,
+        runner: row.get(7)?,
+    })
+}
+
+/// An id as the files spell it.
+pub(super) fn text(uuid: Uuid) -> String {
+    uuid.hyphenated().to_string()
+}

@@ -1,0 +1,160 @@
+//! Reading: connections that only read, each in its own snapshot, off the runtime's threads.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rusqlite::Connection;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use uuid::Uuid;
+
+use super::{
+    control::{Control, NO_CONNECTOR},
+    data,
+    fault::At,
+    files, migrate,
+};
+use crate::model::TickRecord;
+use crate::store::StoreError;
+
+/// How many short reads go on at once.
+const SHORT: usize = 4;
+
+/// How many tables are streamed at once: each takes a thread, and keeps the file from shrinking while it goes on.
+const STREAMS: usize = 16;
+
+/// Connections for reading, kept for the next reader.
+#[derive(Clone, Debug)]
+pub(super) struct Readers {
+    dir: Arc<Path>,
+    idle: Arc<Mutex<HashMap<PathBuf, Vec<Connection>>>>,
+    short: Arc<Semaphore>,
+    streams: Arc<Semaphore>,
+}
+
+impl Readers {
+    pub(super) fn new(dir: &Path) -> Self {
+        Self {
+            dir: dir.into(),
+            idle: Arc::default(),
+            short: Arc::new(Semaphore::new(SHORT)),
+            streams: Arc::new(Semaphore::new(STREAMS)),
+        }
+    }
+
+    /// Reads `control.db` within one snapshot.
+    pub(super) async fn control<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Control) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let readers = self.clone();
+        let permit = permit(&self.short).await?;
+        off_the_runtime(permit, move || readers.on_control(read)).await
+    }
+
+    /// The ticks of a connector, the newest bucket first.
+    pub(super) async fn ticks(&self, id: Uuid, limit: usize) -> Result<Vec<TickRecord>, StoreError> {
+        let readers = self.clone();
+        let permit = permit(&self.short).await?;
+        off_the_runtime(permit, move || {
+            let targets =
+                readers.on_control(|control| control.targets(control.find(id)?.ok_or(NO_CONNECTOR)?.seq))?;
+            let mut ticks = Vec::new();
+            for database in targets {
+                let newest =
+                    |connection: &Connection, path: &Path| newest_ticks(connection, id, limit).at(path);
+                ticks.extend(readers.on_data(&database, newest)?.unwrap_or_default());
+            }
+            ticks.sort_by_key(|tick: &TickRecord| std::cmp::Reverse(tick.scheduled_for));
+            // A bucket can be in two databases when the connector was given another one: the commit counts.
+            ticks.dedup_by(|later, earlier| later.scheduled_for == earlier.scheduled_for);
+            ticks.truncate(limit);
+            Ok(ticks)
+        })
+        .await
+    }
+
+    /// A place among those who stream tables.
+    pub(super) async fn stream_permit(&self) -> Result<OwnedSemaphorePermit, StoreError> {
+        permit(&self.streams).await
+    }
+
+    fn on_control<T>(&self, read: impl FnOnce(&Control) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let path = files::control_path(&self.dir);
+        let connection = self.take(&path, migrate::CONTROL)?;
+        connection.execute_batch("BEGIN").at(&path)?;
+        let control = Control { connection, path };
+        let result = read(&control)?;
+        self.put_back(control.path, control.connection);
+        Ok(result)
+    }
+
+    /// Reads a file of tables within one snapshot; nothing, when there is no such file.
+    pub(super) fn on_data<T>(
+        &self,
+        database: &str,
+        read: impl FnOnce(&Connection, &Path) -> Result<T, StoreError>,
+    ) -> Result<Option<T>, StoreError> {
+        let path = files::data_path(&self.dir, database)?;
+        if files::is_reserved(database) || !path.exists() {
+            return Ok(None);
+        }
+        let connection = self.take(&path, migrate::DATA)?;
+        connection.execute_batch("BEGIN").at(&path)?;
+        let result = read(&connection, &path)?;
+        self.put_back(path, connection);
+        Ok(Some(result))
+    }
+
+    fn take(&self, path: &Path, steps: &[&str]) -> Result<Connection, StoreError> {
+        let idle = self.lock().get_mut(path).and_then(Vec::pop);
+        if let Some(connection) = idle {
+            return Ok(connection);
+        }
+        let connection = files::open_reader(path)?;
+        migrate::check(&connection, path, steps)?;
+        Ok(connection)
+    }
+
+    /// Keeps a connection that worked. One that failed is closed instead.
+    fn put_back(&self, path: PathBuf, connection: Connection) {
+        if connection.execute_batch("COMMIT").is_ok() {
+            let mut idle = self.lock();
+            let idle = idle.entry(path).or_default();
+            if idle.len() < SHORT {
+                idle.push(connection);
+            }
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<PathBuf, Vec<Connection>>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Runs what blocks on a thread that may, holding the permit meanwhile.
+pub(super) async fn off_the_runtime<T: Send + 'static>(
+    permit: OwnedSemaphorePermit,
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    let work = move || {
+        let _permit = permit;
+        work()
+    };
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => Err(StoreError::failed("reading the store was broken off", error)),
+    }
+}
+
+async fn permit(semaphore: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, StoreError> {
+    semaphore.clone().acquire_owned().await.map_err(|_| StoreError::Closed)
+}
+
+fn newest_ticks(connection: &Connection, id: Uuid, limit: usize) -> rusqlite::Result<Vec<TickRecord>> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    connection
+        .prepare_cached(include_str!("sql/data/newest_ticks.sql"))?
+        .query_map((data::text(id), limit), data::tick_record)?
+        .collect()
+}

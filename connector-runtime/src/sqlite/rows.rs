@@ -1,0 +1,320 @@
+//! Reading a table, newest ticks first.
+//!
+//! The view serves users' SQL; this walks the ledger backwards instead, so that the newest rows cost what they are,
+//! however long the table is. Conditions on keys are resolved to series first.
+
+use std::collections::{BinaryHeap, HashMap};
+use std::path::Path;
+
+use connector_core::{ColumnType, Role, Schema};
+use rusqlite::types::{Value, ValueRef};
+use rusqlite::{CachedStatement, Connection, Row, params_from_iter};
+use tokio::sync::{mpsc, oneshot};
+
+use super::{
+    data::find_table,
+    fault::At,
+    filter::{Conditions, Filters, is_map},
+    read::{Readers, off_the_runtime},
+    table::{quote, schema_from_json},
+};
+use crate::model::Millis;
+use crate::store::{Cell, RowQuery, RowStream, StoreError};
+
+/// Rows sent at once.
+const BATCH: usize = 1000;
+
+/// Batches that wait for the receiver.
+const WAITING: usize = 4;
+
+/// Up to so many connectors' ledgers are walked one by one; for more, the whole table's ledger is.
+const FEW: usize = 32;
+
+const NO_TABLE: StoreError = StoreError::NotFound("table");
+
+/// Begins to read, and returns once it is known that there is something to read.
+pub(super) async fn stream(readers: &Readers, query: RowQuery) -> Result<RowStream, StoreError> {
+    let permit = readers.stream_permit().await?;
+    let (sender, batches) = mpsc::channel(WAITING);
+    let (begin, begun) = oneshot::channel();
+    let readers = readers.clone();
+    let reading = tokio::spawn(off_the_runtime(permit, move || {
+        let mut begin = Some(begin);
+        let read = |connection: &Connection, path: &Path| {
+            let (name, schema) = find(connection, path, &query)?;
+            let filters = Filters::new(&schema, &query)?;
+            let columns = schema.columns().iter().map(|c| (c.name().to_owned(), c.kind())).collect();
+            if let Some(begin) = begin.take() {
+                let _ = begin.send(columns);
+            }
+            let output = Output { batch: Vec::new(), left: query.limit, sender: &sender };
+            read_table(connection, &name, &schema, &filters, output).at(path)
+        };
+        match readers.on_data(&query.database, read) {
+            Ok(Some(())) => Ok(()),
+            Ok(None) => Err(NO_TABLE),
+            Err(error) if begin.is_some() => Err(error),
+            Err(error) => {
+                let _ = sender.blocking_send(Err(error));
+                Ok(())
+            }
+        }
+    }));
+    if let Ok(columns) = begun.await {
+        return Ok(RowStream { columns, batches });
+    }
+    match reading.await {
+        Ok(Ok(())) => Err(StoreError::Closed),
+        Ok(Err(error)) => Err(error),
+        Err(error) => Err(StoreError::failed("reading the table was broken off", error)),
+    }
+}
+
+fn find(connection: &Connection, path: &Path, query: &RowQuery) -> Result<(String, Schema), StoreError> {
+    let (_, name, json) = find_table(connection, &query.table).at(path)?.ok_or(NO_TABLE)?;
+    let schema = schema_from_json(&json).ok_or_else(|| {
+        StoreError::failed(format!("the registry of tables in {} is damaged", path.display()), json)
+    })?;
+    Ok((name, schema))
+}
+
+/// Where rows go.
+struct Output<'a> {
+    batch: Vec<Vec<Cell>>,
+    left: usize,
+    sender: &'a mpsc::Sender<Result<Vec<Vec<Cell>>, StoreError>>,
+}
+
+impl Output<'_> {
+    /// Whether more rows are wanted.
+    fn push(&mut self, row: Vec<Cell>) -> bool {
+        self.batch.push(row);
+        self.left -= 1;
+        self.left > 0 && (self.batch.len() < BATCH || self.flush())
+    }
+
+    fn flush(&mut self) -> bool {
+        self.batch.is_empty() || self.sender.blocking_send(Ok(std::mem::take(&mut self.batch))).is_ok()
+    }
+
+    fn is_wanted(&self) -> bool {
+        self.left > 0 && !self.sender.is_closed()
+    }
+}
+
+/// A tick that has rows. The order is the order of reading: the newest is the greatest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Tick {
+    scheduled_for: Millis,
+    id: i64,
+    connector: i64,
+    rows: i64,
+}
+
+fn read_table(
+    connection: &Connection,
+    name: &str,
+    schema: &Schema,
+    filters: &Filters,
+    mut output: Output<'_>,
+) -> rusqlite::Result<()> {
+    let mut samples = Samples::new(connection, name, schema, &filters.values)?;
+    let span = (filters.since, filters.until);
+    if filters.keys.is_empty() {
+        let mut ledger = connection.prepare_cached(include_str!("sql/data/walk_table.sql"))?;
+        let mut ticks = ledger.query((name, span.0, span.1))?;
+        while output.is_wanted() {
+            let Some(row) = ticks.next()? else { break };
+            samples.read_all(tick(row)?, &mut output)?;
+        }
+    } else {
+        let series = matching_series(connection, name, schema, &filters.keys)?;
+        if series.len() <= FEW {
+            walk_few(connection, name, span, &series, |tick, ids| samples.read(tick, ids, &mut output))?;
+        } else {
+            let mut ledger = connection.prepare_cached(include_str!("sql/data/walk_table.sql"))?;
+            let mut ticks = ledger.query((name, span.0, span.1))?;
+            while output.is_wanted() {
+                let Some(row) = ticks.next()? else { break };
+                let tick = tick(row)?;
+                if let Some(ids) = series.get(&tick.connector) {
+                    samples.read(tick, ids, &mut output)?;
+                }
+            }
+        }
+    }
+    output.flush();
+    Ok(())
+}
+
+/// Merges the ledgers of some connectors. `visit` says whether to go on.
+fn walk_few(
+    connection: &Connection,
+    name: &str,
+    span: (Millis, Millis),
+    series: &HashMap<i64, Vec<i64>>,
+    mut visit: impl FnMut(Tick, &[i64]) -> rusqlite::Result<bool>,
+) -> rusqlite::Result<()> {
+    let sql = include_str!("sql/data/walk_connector.sql");
+    let mut statements: Vec<CachedStatement<'_>> =
+        series.keys().map(|_| connection.prepare_cached(sql)).collect::<Result<_, _>>()?;
+    let mut ledgers = Vec::new();
+    let mut newest = BinaryHeap::new();
+    for (statement, connector) in statements.iter_mut().zip(series.keys()) {
+        let mut ledger = statement.query((name, span.0, span.1, connector))?;
+        if let Some(row) = ledger.next()? {
+            newest.push((tick(row)?, ledgers.len()));
+        }
+        ledgers.push(ledger);
+    }
+    while let Some((next, ledger)) = newest.pop() {
+        if let Some(row) = ledgers[ledger].next()? {
+            newest.push((tick(row)?, ledger));
+        }
+        let ids = series.get(&next.connector).map_or(&[][..], Vec::as_slice);
+        if !visit(next, ids)? {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn tick(row: &Row<'_>) -> rusqlite::Result<Tick> {
+    Ok(Tick { id: row.get(0)?, connector: row.get(1)?, scheduled_for: row.get(2)?, rows: row.get(3)? })
+}
+
+/// The series whose keys are wanted, by connector, each in order.
+fn matching_series(
+    connection: &Connection,
+    name: &str,
+    schema: &Schema,
+    keys: &Conditions,
+) -> rusqlite::Result<HashMap<i64, Vec<i64>>> {
+    let maps: String =
+        keys.maps.iter().map(|(i, _)| format!(", {}", quote(schema.columns()[*i].name()))).collect();
+    let sql = format!(
+        "SELECT \"$connector\", \"$id\"{maps} FROM {} WHERE true{} ORDER BY \"$id\"",
+        quote(&format!("{name}$series")),
+        keys.sql
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut rows = statement.query(params_from_iter(&keys.parameters))?;
+    let mut series: HashMap<i64, Vec<i64>> = HashMap::new();
+    while let Some(row) = rows.next()? {
+        let mut same = true;
+        for (i, (_, map)) in keys.maps.iter().enumerate() {
+            same = same && is_map(row.get_ref(2 + i)?.as_str()?, map);
+        }
+        if same {
+            series.entry(row.get(0)?).or_default().push(row.get(1)?);
+        }
+    }
+    Ok(series)
+}
+
+/// Reads the rows of ticks.
+struct Samples<'a> {
+    connection: &'a Connection,
+    schema: &'a Schema,
+    values: &'a Conditions,
+    all: String,
+    one: String,
+}
+
+impl<'a> Samples<'a> {
+    fn new(
+        connection: &'a Connection,
+        name: &str,
+        schema: &'a Schema,
+        values: &'a Conditions,
+    ) -> rusqlite::Result<Self> {
+        let columns: String = schema
+            .columns()
+            .iter()
+            .filter(|column| column.role() != Role::Time)
+            .map(|column| format!(", {}", quote(column.name())))
+            .collect();
+        // CROSS JOIN keeps the order: the samples of a tick, then the series of each.
+        let sql = |series: &str| {
+            format!(
+                "SELECT x.\"$series\"{columns} FROM {} x CROSS JOIN {} s ON s.\"$id\" = x.\"$series\" \
+                 WHERE x.\"$tick\" = ?{series}{} ORDER BY x.\"$series\", x.\"$nth\"",
+                quote(&format!("{name}$samples")),
+                quote(&format!("{name}$series")),
+                values.sql
+            )
+        };
+        Ok(Self { connection, schema, values, all: sql(""), one: sql(" AND x.\"$series\" = ?") })
+    }
+
+    /// All rows of a tick. Returns whether to go on.
+    fn read_all(&mut self, tick: Tick, output: &mut Output<'_>) -> rusqlite::Result<bool> {
+        let parameters = std::iter::once(Value::Integer(tick.id));
+        self.query(&self.all, parameters, tick, |_| true, output)
+    }
+
+    /// The rows of some series in a tick. Returns whether to go on.
+    fn read(&mut self, tick: Tick, ids: &[i64], output: &mut Output<'_>) -> rusqlite::Result<bool> {
+        let many = i64::try_from(ids.len()).is_ok_and(|ids| ids > 64 && ids > tick.rows / 4);
+        if many {
+            let parameters = std::iter::once(Value::Integer(tick.id));
+            let wanted = |id: i64| ids.binary_search(&id).is_ok();
+            return self.query(&self.all, parameters, tick, wanted, output);
+        }
+        for id in ids {
+            let parameters = [Value::Integer(tick.id), Value::Integer(*id)].into_iter();
+            if !self.query(&self.one, parameters, tick, |_| true, output)? {
+                return Ok(false);
+            }
+        }
+        Ok(output.is_wanted())
+    }
+
+    fn query(
+        &self,
+        sql: &str,
+        place: impl Iterator<Item = Value>,
+        tick: Tick,
+        wanted: impl Fn(i64) -> bool,
+        output: &mut Output<'_>,
+    ) -> rusqlite::Result<bool> {
+        if !output.is_wanted() {
+            return Ok(false);
+        }
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let parameters = place.chain(self.values.parameters.iter().cloned());
+        let mut rows = statement.query(params_from_iter(parameters))?;
+        while let Some(row) = rows.next()? {
+            if !wanted(row.get(0)?) {
+                continue;
+            }
+            let cells = self.cells(tick.scheduled_for, row)?;
+            let kept = self.values.maps.iter().all(|(column, map)| match &cells[*column] {
+                Cell::Json(json) => is_map(json, map),
+                _ => false,
+            });
+            if kept && !output.push(cells) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn cells(&self, scheduled_for: Millis, row: &Row<'_>) -> rusqlite::Result<Vec<Cell>> {
+        let mut at = 0;
+        let mut cell = |column: &connector_core::Column| {
+            if column.role() == Role::Time {
+                return Ok(Cell::Timestamp(scheduled_for));
+            }
+            at += 1;
+            Ok(match (column.kind(), row.get_ref(at)?) {
+                (_, ValueRef::Null) => Cell::Null,
+                (ColumnType::Timestamp, _) => Cell::Timestamp(row.get(at)?),
+                (ColumnType::Real, _) => Cell::Real(row.get(at)?),
+                (ColumnType::Dynamic, _) => Cell::Json(row.get(at)?),
+                _ => Cell::Text(row.get(at)?),
+            })
+        };
+        self.schema.columns().iter().map(&mut cell).collect()
+    }
+}

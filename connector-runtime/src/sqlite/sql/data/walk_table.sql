@@ -1,0 +1,7 @@
+-- The ticks of a table that have rows, newest first, along the index of such ticks.
+SELECT id, connector, scheduled_for, rows
+FROM "$ticks"
+WHERE target = (SELECT id FROM "$tables" WHERE name = ?1)
+  AND rows > 0
+  AND scheduled_for BETWEEN ?2 AND ?3
+ORDER BY scheduled_for DESC, id DESC

@@ -1,0 +1,162 @@
+//! A table's layout in SQLite, derived from the roles of its columns.
+//!
+//! A table `t` is a view over three tables: the ledger of ticks, `t$series` with each distinct key once, and
+//! `t$samples` with the values of a series in a tick. `$` cannot be in a user's name, so nothing can clash.
+
+use std::fmt::Write as _;
+
+use connector_core::{Column, ColumnType, Role, Schema};
+use serde::Deserialize;
+
+/// SQLite takes no more parameters in one statement.
+const MAX_PARAMETERS: usize = 32_766;
+
+/// Rows in one insert: more gain nothing measurable.
+const ROWS_AN_INSERT: usize = 50;
+
+/// A table, and the statements that write it.
+#[derive(Debug)]
+pub(super) struct Table {
+    pub(super) id: i64,
+    pub(super) schema: Schema,
+    pub(super) samples: Insert,
+    pub(super) series: Insert,
+    pub(super) find_series: String,
+    pub(super) any_series: String,
+    pub(super) last_series: String,
+}
+
+/// An insert of one row, and the same of many.
+#[derive(Debug)]
+pub(super) struct Insert {
+    pub(super) one: String,
+    pub(super) many: String,
+    pub(super) rows: usize,
+}
+
+impl Table {
+    pub(super) fn new(id: i64, name: &str, schema: Schema) -> Self {
+        let series = quote(&format!("{name}$series"));
+        Self {
+            id,
+            samples: Insert::new(
+                &quote(&format!("{name}$samples")),
+                3 + schema.with_role(Role::Value).count(),
+            ),
+            series: Insert::new(&series, 3 + schema.with_role(Role::Key).count()),
+            find_series: format!("SELECT \"$id\" FROM {series} WHERE \"$connector\" = ?1 AND \"$hash\" = ?2"),
+            any_series: format!("SELECT EXISTS (SELECT 1 FROM {series} WHERE \"$connector\" = ?1)"),
+            last_series: format!("SELECT coalesce(max(\"$id\"), 0) FROM {series}"),
+            schema,
+        }
+    }
+}
+
+impl Insert {
+    fn new(table: &str, columns: usize) -> Self {
+        let rows = ROWS_AN_INSERT.min(MAX_PARAMETERS / columns);
+        let row = format!("({})", vec!["?"; columns].join(","));
+        let into = |rows: usize| format!("INSERT INTO {table} VALUES {}", vec![row.as_str(); rows].join(","));
+        Self { one: into(1), many: into(rows), rows }
+    }
+}
+
+/// The statements that create a table.
+pub(super) fn create(name: &str, schema: &Schema) -> String {
+    let (view, series, samples) =
+        (quote(name), quote(&format!("{name}$series")), quote(&format!("{name}$samples")));
+    let mut columns = [String::new(), String::new(), String::new()];
+    let [keys, values, visible] = &mut columns;
+    for column in schema.columns() {
+        let name = quote(column.name());
+        let separator = if visible.is_empty() { "" } else { ", " };
+        let from = match column.role() {
+            Role::Time => "t.scheduled_for".to_owned(),
+            Role::Key => format!("s.{name}"),
+            Role::Value => format!("x.{name}"),
+        };
+        let _ = write!(visible, "{separator}{from} AS {name}");
+        match column.role() {
+            Role::Time => {}
+            Role::Key => drop(write!(keys, ", {name} {}", affinity(column.kind()))),
+            Role::Value => drop(write!(values, ", {name} {}", affinity(column.kind()))),
+        }
+    }
+    format!(
+        "CREATE TABLE {series} (\"$id\" INTEGER PRIMARY KEY, \"$connector\" INTEGER NOT NULL, \
+           \"$hash\" BLOB NOT NULL{keys}, UNIQUE (\"$connector\", \"$hash\"));
+         CREATE TABLE {samples} (\"$tick\" INTEGER NOT NULL, \"$series\" INTEGER NOT NULL, \
+           \"$nth\" INTEGER NOT NULL{values}, PRIMARY KEY (\"$tick\", \"$series\", \"$nth\")) WITHOUT ROWID;
+         CREATE VIEW {view} AS SELECT {visible} FROM {series} s \
+           JOIN \"$ticks\" t ON t.connector = s.\"$connector\" \
+           JOIN {samples} x ON x.\"$tick\" = t.id AND x.\"$series\" = s.\"$id\";"
+    )
+}
+
+/// An identifier in SQL. Its parts were checked to be identifiers, so there is no quote inside.
+pub(super) fn quote(name: &str) -> String {
+    format!("\"{name}\"")
+}
+
+fn affinity(kind: ColumnType) -> &'static str {
+    match kind {
+        ColumnType::Timestamp => "INTEGER",
+        ColumnType::Real => "REAL",
+        _ => "TEXT",
+    }
+}
+
+/// A schema as the registry of tables keeps it.
+pub(super) fn schema_to_json(schema: &Schema) -> String {
+    serde_json::to_string(schema).unwrap_or_default()
+}
+
+/// The schema that the registry of tables kept.
+pub(super) fn schema_from_json(json: &str) -> Option<Schema> {
+    #[derive(Deserialize)]
+    struct Stored<'a> {
+        name: &'a str,
+        #[serde(rename = "type")]
+        kind: &'a str,
+        role: &'a str,
+    }
+    let stored: Vec<Stored<'_>> = serde_json::from_str(json).ok()?;
+    let columns: Option<Vec<Column>> = stored
+        .iter()
+        .map(|column| {
+            let kind = match column.kind {
+                "timestamp" => ColumnType::Timestamp,
+                "string" => ColumnType::String,
+                "real" => ColumnType::Real,
+                "dynamic" => ColumnType::Dynamic,
+                _ => return None,
+            };
+            Some(match column.role {
+                "time" => Column::time(column.name),
+                "key" => Column::key(column.name, kind),
+                "value" => Column::value(column.name, kind),
+                _ => return None,
+            })
+        })
+        .collect();
+    Schema::new(columns?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_schema_comes_back_from_the_registry() {
+        let schema = Schema::new([
+            Column::key("name", ColumnType::String),
+            Column::time("at"),
+            Column::key("labels", ColumnType::Dynamic),
+            Column::value("value", ColumnType::Real),
+            Column::value("seen", ColumnType::Timestamp),
+        ])
+        .unwrap();
+        assert_eq!(schema_from_json(&schema_to_json(&schema)), Some(schema));
+        assert_eq!(schema_from_json("[]"), None);
+    }
+}
