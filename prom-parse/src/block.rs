@@ -1,9 +1,7 @@
 //! A body in blocks of whole lines, each checked for UTF-8 while it is warm in the cache.
 
-use std::ops::Range;
-
-/// How much is checked at a time, in bytes: little enough to be in the first-level cache still when it is parsed.
-const BLOCK: usize = 16 << 10;
+/// How much is checked at a time, in bytes: little enough to be in the cache still when it is parsed.
+const BLOCK: usize = 32 << 10;
 
 /// A walk over a body, block by block, line by line.
 #[derive(Clone, Debug)]
@@ -65,17 +63,16 @@ impl<'a> Blocks<'a> {
         block
     }
 
-    /// Whether all of the current block is UTF-8.
+    /// The current block, where all of it is UTF-8, and where in it the next line starts.
     #[inline(always)]
-    pub(crate) fn is_text(&self) -> bool {
-        self.text.is_some()
+    pub(crate) fn text_at(&self) -> Option<(&'a str, usize)> {
+        self.text.map(|text| (text, self.at - self.start))
     }
 
-    /// A range of the body within the current block, which [is text](Self::is_text), between two ASCII bytes.
+    /// Goes on at a place in the current block.
     #[inline(always)]
-    pub(crate) fn slice(&self, range: Range<usize>) -> &'a str {
-        let range = range.start.wrapping_sub(self.start)..range.end.wrapping_sub(self.start);
-        self.text.and_then(|text| text.get(range)).unwrap_or_default()
+    pub(crate) fn go_to(&mut self, place: usize) {
+        self.at = self.start + place;
     }
 
     /// A slice of the current block as text. `None` where it is not UTF-8.

@@ -90,12 +90,13 @@ impl<'a> Lines<'a> {
 
     #[inline]
     fn next_entry(&mut self) -> Option<Result<Entry<'a>, ParseError>> {
-        if self.is_open() && self.blocks.is_text() {
-            let (body, start) = (self.blocks.body, self.blocks.at);
-            if let Some((line, next)) = self.width.run(ReadLine { body, start, format: self.format }) {
-                (self.start, self.blocks.at) = (start, next);
-                return Some(Ok(self.entry(line)));
-            }
+        if self.is_open()
+            && let Some((text, at)) = self.blocks.text_at()
+            && let Some((entry, next)) = self.width.run(ReadLine { text, at, format: self.format })
+        {
+            self.start = self.blocks.at;
+            self.blocks.go_to(next);
+            return Some(Ok(entry));
         }
         self.next_by_grammar()
     }
@@ -104,24 +105,6 @@ impl<'a> Lines<'a> {
     #[inline(always)]
     pub(crate) fn is_open(&mut self) -> bool {
         self.state == State::Open && self.blocks.load()
-    }
-
-    fn entry(&self, line: FastLine) -> Entry<'a> {
-        let slice = |range| self.blocks.slice(range);
-        match line {
-            FastLine::Sample(line) => Entry::Sample(Sample {
-                name: slice(line.name),
-                quoted: false,
-                labels: LabelSet::new(slice(line.labels)),
-                value: line.value,
-                timestamp: line.timestamp,
-                exemplar: slice(line.exemplar),
-            }),
-            FastLine::Help { name, text } => {
-                Entry::Help { name: Cow::Borrowed(slice(name)), text: self.help(slice(text)) }
-            }
-            FastLine::Type { name, kind } => Entry::Type { name: Cow::Borrowed(slice(name)), kind },
-        }
     }
 
     /// The next entry, by the grammar alone.
@@ -158,7 +141,7 @@ impl<'a> Lines<'a> {
                 Entry::Eof
             }
             Line::Help { name, text } => {
-                Entry::Help { name: self.name(name)?, text: self.help(self.text(text)?) }
+                Entry::Help { name: self.name(name)?, text: help(self.format, self.text(text)?) }
             }
             Line::Type { name, kind } => Entry::Type { name: self.name(name)?, kind },
             Line::Unit { name, unit } => Entry::Unit { name: self.name(name)?, unit: self.text(unit)? },
@@ -191,21 +174,15 @@ impl<'a> Lines<'a> {
     }
 
     fn sample(&self, line: &SampleLine<'a>) -> Result<Sample<'a>, Fault<'a>> {
+        let labels = self.text(line.labels)?;
         Ok(Sample {
             name: self.text(line.name.bytes)?,
             quoted: line.name.quoted,
-            labels: LabelSet::new(self.text(line.labels)?),
+            labels: LabelSet::new(labels),
             value: line.value,
             timestamp: line.timestamp,
             exemplar: self.text(line.exemplar)?,
         })
-    }
-
-    fn help(&self, text: &'a str) -> Cow<'a, str> {
-        match self.format {
-            Format::Prometheus => unescape_help(text),
-            Format::OpenMetrics => unescape(text),
-        }
     }
 
     fn name(&self, name: Name<'a>) -> Result<Cow<'a, str>, Fault<'a>> {
@@ -218,18 +195,40 @@ impl<'a> Lines<'a> {
     }
 }
 
+fn help(format: Format, text: &str) -> Cow<'_, str> {
+    match format {
+        Format::Prometheus => unescape_help(text),
+        Format::OpenMetrics => unescape(text),
+    }
+}
+
 /// The optimistic reading of one line.
 struct ReadLine<'a> {
-    body: &'a [u8],
-    start: usize,
+    text: &'a str,
+    at: usize,
     format: Format,
 }
 
-impl Job for ReadLine<'_> {
-    type Output = Option<(FastLine, usize)>;
+impl<'a> Job for ReadLine<'a> {
+    type Output = Option<(Entry<'a>, usize)>;
 
     #[inline(always)]
     fn run<W: Window>(self) -> Self::Output {
-        fast::line::<W>(self.body, self.start, self.format, |_| ())
+        let (line, next) = fast::line::<W>(self.text, self.at, self.format, &mut ())?;
+        let entry = match line {
+            FastLine::Sample(line) => Entry::Sample(Sample {
+                name: line.name,
+                quoted: false,
+                labels: line.labels,
+                value: line.value,
+                timestamp: line.timestamp,
+                exemplar: line.exemplar,
+            }),
+            FastLine::Help { name, text } => {
+                Entry::Help { name: Cow::Borrowed(name), text: help(self.format, text) }
+            }
+            FastLine::Type { name, kind } => Entry::Type { name: Cow::Borrowed(name), kind },
+        };
+        Some((entry, next))
     }
 }

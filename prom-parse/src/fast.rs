@@ -2,273 +2,235 @@
 //!
 //! It knows the lines that nearly every exporter writes: no blanks but the needed ones, names without quotes. On any
 //! surprise it gives up, having decided nothing, and the grammar reads the line again from its start; what this path
-//! does read, it reads as the grammar would, which the tests hold it to. The body's UTF-8 has been checked before.
+//! does read, it reads as the grammar would, which the tests hold it to. It works on text, so UTF-8 is no question.
+
+mod label_set;
+mod names;
 
 use std::marker::PhantomData;
-use std::ops::Range;
 
 use crate::entry::{MetricType, Timestamp};
 use crate::format::Format;
 use crate::grammar;
-use crate::names::Names;
+use crate::labels::LabelSet;
 use crate::number;
-use crate::window::{WIDTH, Window};
+use crate::window::{TextWindow, WIDTH, Window, part};
 
-/// A line that was read, as ranges of the body.
-pub(crate) enum FastLine {
-    Help { name: Range<usize>, text: Range<usize> },
-    Type { name: Range<usize>, kind: MetricType },
-    Sample(FastSample),
+use label_set::label_set;
+
+/// A line that was read.
+pub(crate) enum FastLine<'a> {
+    Help { name: &'a str, text: &'a str },
+    Type { name: &'a str, kind: MetricType },
+    Sample(FastSample<'a>),
 }
 
 /// The parts of a sample's line.
-pub(crate) struct FastSample {
-    pub(crate) name: Range<usize>,
-    /// What stands between the braces.
-    pub(crate) labels: Range<usize>,
+pub(crate) struct FastSample<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) labels: LabelSet<'a>,
     pub(crate) value: f64,
     pub(crate) timestamp: Option<Timestamp>,
     /// From the exemplar's brace to the end of the line, or empty.
-    pub(crate) exemplar: Range<usize>,
+    pub(crate) exemplar: &'a str,
 }
 
-/// Where a label's parts stand.
-pub(crate) struct FastLabel {
-    pub(crate) name: Range<usize>,
-    pub(crate) value: Range<usize>,
-    /// Whether the value holds a backslash.
-    pub(crate) escaped: bool,
+/// Who is told of labels as they are found.
+pub(crate) trait TakeLabels<'a> {
+    /// A label without escapes.
+    fn label(&mut self, name: &'a str, value: &'a str);
+
+    /// A label whose value is long or holds escapes.
+    fn long_label(&mut self, name: &'a str, value: &'a str);
+}
+
+/// Nobody.
+impl TakeLabels<'_> for () {
+    #[inline(always)]
+    fn label(&mut self, _: &str, _: &str) {}
+
+    #[inline(always)]
+    fn long_label(&mut self, _: &str, _: &str) {}
 }
 
 /// Reads the line that starts at `start` and ends in a newline; returns it and where the next one starts. Labels are
 /// handed over as they are found, before it is known whether the rest of the line holds no surprise.
 #[inline(always)]
-pub(crate) fn line<W: Window>(
-    body: &[u8],
+pub(crate) fn line<'a, W: Window>(
+    text: &'a str,
     start: usize,
     format: Format,
-    label: impl FnMut(FastLabel),
-) -> Option<(FastLine, usize)> {
-    let span = Span::<W>::load(body, start)?;
-    if body[start] == b'#' { metadata(body, span, format) } else { sample(body, span, format, label) }
+    labels: &mut impl TakeLabels<'a>,
+) -> Option<(FastLine<'a>, usize)> {
+    let span = Span::<W>::load(text, start)?;
+    match span.byte(0) {
+        b'#' => metadata(text, span, format),
+        _ => sample(text, span, format, labels),
+    }
 }
 
-/// A window somewhere in the body, and what the line's reading needs to know of it.
+/// A window somewhere in the text, and what the reading of a line asks of it.
 #[derive(Clone, Copy)]
-struct Span<W> {
+struct Span<'a, W> {
     start: usize,
+    text: TextWindow<'a>,
     not_name: u64,
     quotes: u64,
     special: u64,
     kind: PhantomData<W>,
 }
 
-impl<W: Window> Span<W> {
+impl<'a, W: Window> Span<'a, W> {
     #[inline(always)]
-    fn load(body: &[u8], start: usize) -> Option<Self> {
-        let window = W::load(body.get(start..)?.first_chunk::<WIDTH>()?);
+    fn load(text: &'a str, start: usize) -> Option<Self> {
+        let text = TextWindow::of(text, start)?;
+        let window = W::load(text.bytes());
+        let (not_name, quotes) = (window.not_name(), window.equal(b'"'));
         Some(Self {
             start,
-            not_name: window.not_name(),
-            quotes: window.equal(b'"'),
+            text,
+            not_name,
+            quotes,
             special: window.backslash_or_control(),
             kind: PhantomData,
         })
     }
 
-    /// Where the name ends that begins at offset `from` of the window. Colons are left to the grammar.
+    /// A byte of the window; the offset is below 64.
     #[inline(always)]
-    fn name_end(&self, body: &[u8], from: u32) -> Option<u32> {
-        let end = (self.not_name & (!0 << from)).trailing_zeros();
-        (end > from && end < u64::BITS && !body[self.start + from as usize].is_ascii_digit()).then_some(end)
+    fn byte(&self, at: usize) -> u8 {
+        self.text.bytes()[at % WIDTH]
+    }
+
+    /// Where the name ends that begins at offset `from`, which is below 64. Colons are left to the grammar.
+    #[inline(always)]
+    fn name_end(&self, from: usize) -> Option<usize> {
+        let end = (self.not_name >> from << from).trailing_zeros() as usize;
+        (end > from && end < WIDTH && !self.byte(from).is_ascii_digit()).then_some(end)
     }
 }
 
 #[inline(always)]
-fn metadata<W: Window>(body: &[u8], span: Span<W>, format: Format) -> Option<(FastLine, usize)> {
-    const KEYWORD: u32 = "# HELP ".len() as u32;
-    let line = &body[span.start..];
-    let is_help = line.starts_with(b"# HELP ");
-    if !is_help && !line.starts_with(b"# TYPE ") {
-        return None;
-    }
-    let name_end = span.name_end(body, KEYWORD)? as usize;
-    if line[name_end] != b' ' {
-        return None;
-    }
-    let text_start = span.start + name_end + 1;
-    let text = text_start..find::<W>(body, text_start, b'\n')?;
-    let (name, next) = (span.start + KEYWORD as usize..span.start + name_end, text.end + 1);
-    let line = match is_help {
-        true => FastLine::Help { name, text },
-        false => FastLine::Type { name, kind: grammar::metric_type(format, &body[text])? },
-    };
-    Some((line, next))
-}
-
-#[inline(always)]
-fn find<W: Window>(body: &[u8], mut at: usize, byte: u8) -> Option<usize> {
-    loop {
-        match W::load(body[at..].first_chunk::<WIDTH>()?).equal(byte) {
-            0 => at += WIDTH,
-            found => return Some(at + found.trailing_zeros() as usize),
-        }
-    }
-}
-
-#[inline(always)]
-fn sample<W: Window>(
-    body: &[u8],
-    span: Span<W>,
+fn metadata<'a, W: Window>(
+    text: &'a str,
+    span: Span<'a, W>,
     format: Format,
-    label: impl FnMut(FastLabel),
-) -> Option<(FastLine, usize)> {
-    let name_end = span.name_end(body, 0)?;
-    let name = span.start..span.start + name_end as usize;
-    let (labels, at) = match body[name.end] {
-        b'{' => {
-            let end = label_set(body, span, name_end + 1, &mut Names::default(), label)?;
-            (name.end + 1..end, end + 1)
-        }
-        _ => (name.end..name.end, name.end),
-    };
-    if body.get(at) != Some(&b' ') {
+) -> Option<(FastLine<'a>, usize)> {
+    const KEYWORD: usize = "# HELP ".len();
+    let is_help = span.text.bytes().starts_with(b"# HELP ");
+    if !is_help && !span.text.bytes().starts_with(b"# TYPE ") {
         return None;
     }
-    let (value, at) = number(body, at + 1)?;
-    let mut sample = FastSample { name, labels, value, timestamp: None, exemplar: at..at };
-    let next = match (body[at], format) {
-        (b'\n', _) => at + 1,
-        (_, Format::Prometheus) => millis(body, at + 1, &mut sample)?,
-        (_, Format::OpenMetrics) => after_value::<W>(body, at, &mut sample)?,
+    let name_end = span.name_end(KEYWORD)?;
+    if span.byte(name_end) != b' ' {
+        return None;
+    }
+    let name = part(text, span.start + KEYWORD..span.start + name_end)?;
+    let rest = span.start + name_end + 1;
+    let end = match span.special & (!0 << name_end) {
+        // Within this window, if what comes first is the newline and no other control byte.
+        special if special != 0 && span.byte(special.trailing_zeros() as usize) == b'\n' => {
+            span.start + special.trailing_zeros() as usize
+        }
+        _ => rest + memchr::memchr(b'\n', &text.as_bytes()[rest..])?,
     };
-    Some((FastLine::Sample(sample), next))
+    let line = match is_help {
+        true => FastLine::Help { name, text: part(text, rest..end)? },
+        false => FastLine::Type { name, kind: grammar::metric_type(format, &text.as_bytes()[rest..end])? },
+    };
+    Some((line, end + 1))
 }
 
-/// Reads labels from offset `from` of the window up to the closing brace, and returns where that stands.
 #[inline(always)]
-fn label_set<W: Window>(
-    body: &[u8],
-    mut span: Span<W>,
-    mut from: u32,
-    names: &mut Names,
-    mut label: impl FnMut(FastLabel),
-) -> Option<usize> {
-    let first = span.start + from as usize;
-    if body.get(first) == Some(&b'}') {
-        return Some(first);
+fn sample<'a, W: Window>(
+    text: &'a str,
+    span: Span<'a, W>,
+    format: Format,
+    labels: &mut impl TakeLabels<'a>,
+) -> Option<(FastLine<'a>, usize)> {
+    let bytes = text.as_bytes();
+    let name_end = span.name_end(0)?;
+    let (start, end) = (span.start, span.start + name_end);
+    let has_labels = span.byte(name_end) == b'{';
+    let (set, at) = match has_labels {
+        true => {
+            let close = label_set(text, span, name_end + 1, true, labels)?;
+            (end + 1..close, close + 1)
+        }
+        false => (end..end, end),
+    };
+    if bytes.get(at) != Some(&b' ') {
+        return None;
     }
-    // What stands before `from`, where a label begins, is gone from the quotes.
-    span.quotes &= !0 << from;
-    loop {
-        let open = span.quotes.trailing_zeros();
-        let rest = span.quotes & span.quotes.wrapping_sub(1);
-        let close = rest.trailing_zeros();
-        // A label is plain that ends within the window and holds neither escape nor control byte.
-        let plain = close < u64::BITS && span.special & (!0 >> (63 - close)) == 0;
-        if !plain && from > 0 {
-            span = Span::load(body, span.start + from as usize)?;
-            from = 0;
-            continue;
-        }
-        let name_end = span.name_end(body, from)?;
-        let name = span.start + from as usize..span.start + name_end as usize;
-        if name_end + 1 != open || body[name.end] != b'=' {
-            return None;
-        }
-        let value_start = span.start + open as usize + 1;
-        let value_end = match plain {
-            true => span.start + close as usize,
-            false => value_end::<W>(body, value_start)?,
-        };
-        if !names.add(body, first, name.clone()) {
-            return None;
-        }
-        label(FastLabel { name, value: value_start..value_end, escaped: !plain });
-        match body.get(value_end + 1) {
-            Some(b',') if plain => {
-                from = close + 2;
-                span.quotes = rest & rest.wrapping_sub(1);
-            }
-            Some(b',') => span = Span::load(body, value_end + 2)?,
-            Some(b'}') => return Some(value_end + 1),
-            _ => return None,
-        }
-    }
-}
-
-/// Where the closing quote of a value stands that is long or holds escapes. A control byte is a surprise.
-#[inline(always)]
-fn value_end<W: Window>(body: &[u8], mut at: usize) -> Option<usize> {
-    loop {
-        let window = W::load(body.get(at..)?.first_chunk::<WIDTH>()?);
-        let stops = window.equal(b'"') | window.backslash_or_control();
-        if stops == 0 {
-            at += WIDTH;
-            continue;
-        }
-        at += stops.trailing_zeros() as usize;
-        match body[at..] {
-            [b'"', ..] => return Some(at),
-            [b'\\', next, ..] if next >= b' ' => at += 2,
-            _ => return None,
-        }
-    }
+    let (value, at) = number(bytes, at + 1)?;
+    let (mut timestamp, mut exemplar) = (None, "");
+    let next = match (bytes[at], format) {
+        (b'\n', _) => at + 1,
+        (_, Format::Prometheus) => millis(bytes, at + 1, &mut timestamp)?,
+        (_, Format::OpenMetrics) => after_value::<W>(text, at, &mut timestamp, &mut exemplar)?,
+    };
+    let name = part(text, start..end)?;
+    let labels = LabelSet::tight(text.get(set.start..)?, set.len());
+    Some((FastLine::Sample(FastSample { name, labels, value, timestamp, exemplar }), next))
 }
 
 /// A number that a blank or the end of the line follows, and where that stands.
 #[inline(always)]
-fn number(body: &[u8], at: usize) -> Option<(f64, usize)> {
-    let (value, length) = match number::short(body.get(at..)?.first_chunk()?) {
+fn number(bytes: &[u8], at: usize) -> Option<(f64, usize)> {
+    let (value, length) = match number::short(bytes.get(at..)?.first_chunk()?) {
         Some(short) => short,
-        None => number::token(&body[at..])?,
+        None => number::token(&bytes[at..])?,
     };
     let end = at + length;
-    matches!(body.get(end), Some(b' ' | b'\n')).then_some((value, end))
+    matches!(bytes.get(end), Some(b' ' | b'\n')).then_some((value, end))
 }
 
 /// A timestamp of 0.0.4 up to the end of the line; where the next line starts.
 #[inline(always)]
-fn millis(body: &[u8], at: usize, sample: &mut FastSample) -> Option<usize> {
-    let digits = body[at..].first_chunk::<19>()?.iter().position(|byte| !byte.is_ascii_digit())?;
+fn millis(bytes: &[u8], at: usize, timestamp: &mut Option<Timestamp>) -> Option<usize> {
+    let digits = bytes[at..].first_chunk::<19>()?.iter().position(|byte| !byte.is_ascii_digit())?;
     let end = at + digits;
-    if digits == 0 || body[end] != b'\n' {
+    if digits == 0 || bytes[end] != b'\n' {
         return None;
     }
-    sample.timestamp = Some(Timestamp::Millis(number::millis(&body[at..end])?));
+    *timestamp = Some(Timestamp::Millis(number::millis(&bytes[at..end])?));
     Some(end + 1)
 }
 
 /// What OpenMetrics may have after a sample's value, from the blank on; where the next line starts.
 #[inline(always)]
-fn after_value<W: Window>(body: &[u8], at: usize, sample: &mut FastSample) -> Option<usize> {
-    let mut at = at;
-    if body.get(at + 1) != Some(&b'#') {
-        let (seconds, end) = finite(body, at + 1)?;
-        sample.timestamp = Some(Timestamp::Seconds(seconds));
-        if body[end] == b'\n' {
+fn after_value<'a, W: Window>(
+    text: &'a str,
+    mut at: usize,
+    timestamp: &mut Option<Timestamp>,
+    exemplar: &mut &'a str,
+) -> Option<usize> {
+    let bytes = text.as_bytes();
+    if bytes.get(at + 1) != Some(&b'#') {
+        let (seconds, end) = finite(bytes, at + 1)?;
+        *timestamp = Some(Timestamp::Seconds(seconds));
+        if bytes[end] == b'\n' {
             return Some(end + 1);
         }
         at = end;
     }
-    if !body[at..].starts_with(b" # {") {
+    if !bytes[at..].starts_with(b" # {") {
         return None;
     }
     let start = at + 3;
-    let span = Span::<W>::load(body, start)?;
-    let end = label_set(body, span, 1, &mut Names::unchecked(), |_| ())?;
-    if body.get(end + 1) != Some(&b' ') {
+    let close = label_set(text, Span::<W>::load(text, start)?, 1, false, &mut ())?;
+    if bytes.get(close + 1) != Some(&b' ') {
         return None;
     }
-    let (_, mut end) = number(body, end + 2)?;
-    if body[end] == b' ' {
-        (_, end) = finite(body, end + 1)?;
+    let (_, mut end) = number(bytes, close + 2)?;
+    if bytes[end] == b' ' {
+        (_, end) = finite(bytes, end + 1)?;
     }
-    sample.exemplar = start..end;
-    (body[end] == b'\n').then_some(end + 1)
+    *exemplar = part(text, start..end)?;
+    (bytes[end] == b'\n').then_some(end + 1)
 }
 
 #[inline(always)]
-fn finite(body: &[u8], at: usize) -> Option<(f64, usize)> {
-    number(body, at).filter(|(seconds, _)| seconds.is_finite())
+fn finite(bytes: &[u8], at: usize) -> Option<(f64, usize)> {
+    number(bytes, at).filter(|(seconds, _)| seconds.is_finite())
 }

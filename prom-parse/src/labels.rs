@@ -4,22 +4,33 @@ use std::borrow::Cow;
 use std::fmt;
 use std::iter::FusedIterator;
 
-use crate::window::{Baseline, WIDTH, Window as _};
+use crate::window::{Baseline, TextWindow, Window as _};
 
 /// What stands between the braces of a sample or exemplar, accepted by the grammar.
 #[derive(Clone, Copy)]
 pub(crate) struct LabelSet<'a> {
-    between_braces: &'a str,
+    /// The text from the opening brace on, as far as the windows may look.
+    text: &'a str,
+    length: usize,
+    /// Whether each label is `name="value"`, without blanks, and each but the last ends in a comma.
+    tight: bool,
 }
 
 impl<'a> LabelSet<'a> {
-    pub(crate) fn new(between_braces: &'a str) -> Self {
-        Self { between_braces }
+    /// All of a text.
+    pub(crate) fn new(text: &'a str) -> Self {
+        Self { text, length: text.len(), tight: false }
+    }
+
+    /// The first `length` bytes of a text, known to be tight.
+    #[inline]
+    pub(crate) fn tight(text: &'a str, length: usize) -> Self {
+        Self { text, length, tight: true }
     }
 
     #[inline]
     pub(crate) fn iter(self) -> Labels<'a> {
-        Labels { set: self.between_braces, at: 0, window: Span { start: 0, quotes: 0, backslashes: 0 } }
+        Labels { set: self, at: 0, window: None, start: 0, quotes: 0, backslashes: 0 }
     }
 }
 
@@ -34,15 +45,11 @@ impl PartialEq for LabelSet<'_> {
 /// A pair is borrowed from the body unless it holds escapes.
 #[derive(Clone)]
 pub struct Labels<'a> {
-    set: &'a str,
+    set: LabelSet<'a>,
     /// Where the next label begins, or blanks before it.
     at: usize,
-    window: Span,
-}
-
-/// The quotes and backslashes in the bytes from `start` on; none that stand before the iterator's `at`.
-#[derive(Clone)]
-struct Span {
+    /// A window from `start` on, with its quotes and backslashes, but for the quotes before `at`.
+    window: Option<TextWindow<'a>>,
     start: usize,
     quotes: u64,
     backslashes: u64,
@@ -51,9 +58,9 @@ struct Span {
 impl<'a> Iterator for Labels<'a> {
     type Item = (Cow<'a, str>, Cow<'a, str>);
 
-    #[inline]
+    #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
-        if self.at >= self.set.len() {
+        if self.at >= self.set.length {
             return None;
         }
         match self.next_plain() {
@@ -66,102 +73,89 @@ impl<'a> Iterator for Labels<'a> {
 impl FusedIterator for Labels<'_> {}
 
 impl<'a> Labels<'a> {
-    /// The next label, if it stands within a window and has neither blanks, quotes around the name, nor escapes.
-    #[inline]
+    /// The next label of a tight set, if it stands within a window and holds no escapes.
+    #[inline(always)]
     fn next_plain(&mut self) -> Option<(&'a str, &'a str)> {
-        let two_quotes = |quotes: u64| quotes & quotes.wrapping_sub(1) != 0;
-        if !two_quotes(self.window.quotes) {
-            self.window = Span::load(self.set.as_bytes(), self.at);
-            if !two_quotes(self.window.quotes) {
-                return None;
-            }
+        let mut rest = self.quotes & self.quotes.wrapping_sub(1);
+        if rest == 0 {
+            self.load()?;
+            rest = self.quotes & self.quotes.wrapping_sub(1);
         }
-        let Span { start, quotes, backslashes } = self.window;
-        let rest = quotes & (quotes - 1);
-        let (open, close) = (quotes.trailing_zeros(), rest.trailing_zeros());
-        if backslashes & (!0 >> (63 - close)) != 0 {
+        let (open, close) = (self.quotes.trailing_zeros() as usize, rest.trailing_zeros() as usize);
+        if rest == 0 || self.backslashes << (63 - close) != 0 {
             return None;
         }
-        let (open, close) = (start + open as usize, start + close as usize);
-        let name = self.set.get(self.at..open.checked_sub(1)?)?;
-        match (name.as_bytes(), &self.set.as_bytes()[open - 1]) {
-            ([b'a'..=b'z' | b'A'..=b'Z' | b'_', .., last] | [last], b'=') if is_name(*last) => (),
-            _ => return None,
+        let label = self.window?.label(self.at - self.start, open.wrapping_sub(1), close)?;
+        self.quotes = rest & (rest - 1);
+        // Past the quote and the comma.
+        self.at = self.start + close + 2;
+        Some(label)
+    }
+
+    /// Takes up the next window. Near the end of the text there is none.
+    #[inline]
+    fn load(&mut self) -> Option<()> {
+        if !self.set.tight {
+            return None;
         }
-        let value = self.set.get(open + 1..close)?;
-        self.window.quotes = rest & (rest - 1);
-        self.at = close + 1;
-        if self.set.as_bytes().get(self.at) == Some(&b',') {
-            self.at += 1;
-        }
-        Some((name, value))
+        let text = TextWindow::of(self.set.text, self.at)?;
+        let window = Baseline::load(text.bytes());
+        (self.window, self.start) = (Some(text), self.at);
+        (self.quotes, self.backslashes) = (window.equal(b'"'), window.equal(b'\\'));
+        Some(())
     }
 
     #[cold]
+    #[inline(never)]
     fn next_any(&mut self) -> Option<(Cow<'a, str>, Cow<'a, str>)> {
-        self.window.quotes = 0;
+        self.quotes = 0;
         loop {
-            self.at += self.count_of([b' ', b'\t', b',']);
-            let (name, quoted) = match self.set.as_bytes().get(self.at)? {
+            self.skip(|byte| matches!(byte, b' ' | b'\t' | b','));
+            let (name, quoted) = match self.set().as_bytes().get(self.at)? {
                 b'"' => (self.take_quoted()?, true),
                 _ => (self.take_name()?, false),
             };
-            self.at += self.count_of([b' ', b'\t', b' ']);
+            self.skip(|byte| matches!(byte, b' ' | b'\t'));
             // A name in quotes that no value follows is the metric's.
-            if self.set.as_bytes().get(self.at) == Some(&b'=') {
+            if self.set().as_bytes().get(self.at) == Some(&b'=') {
                 self.at += 1;
-                self.at += self.count_of([b' ', b'\t', b' ']);
+                self.skip(|byte| matches!(byte, b' ' | b'\t'));
                 let name = if quoted { unescape(name) } else { Cow::Borrowed(name) };
-                return Some((name, unescape(self.take_quoted()?)));
+                // The next label begins after the comma, which may be missing.
+                let value = unescape(self.take_quoted()?);
+                self.at += usize::from(self.set().as_bytes().get(self.at) == Some(&b','));
+                return Some((name, value));
             }
         }
     }
 
-    /// How many of these bytes come next.
-    fn count_of(&self, bytes: [u8; 3]) -> usize {
-        self.set.as_bytes()[self.at..].iter().take_while(|byte| bytes.contains(byte)).count()
+    fn set(&self) -> &'a str {
+        self.set.text.get(..self.set.length).unwrap_or_default()
+    }
+
+    fn skip(&mut self, what: impl Fn(&u8) -> bool) {
+        self.at += self.set().bytes().skip(self.at).take_while(|byte| what(byte)).count();
     }
 
     /// What stands between the quote that comes next and its closing one; goes on after that.
     fn take_quoted(&mut self) -> Option<&'a str> {
-        let start = self.at + 1;
+        let (set, start) = (self.set(), self.at + 1);
         let mut at = start;
         loop {
-            at += memchr::memchr2(b'"', b'\\', self.set.as_bytes().get(at..)?)?;
-            if self.set.as_bytes()[at] == b'"' {
+            at += memchr::memchr2(b'"', b'\\', set.as_bytes().get(at..)?)?;
+            if set.as_bytes()[at] == b'"' {
                 self.at = at + 1;
-                return self.set.get(start..at);
+                return set.get(start..at);
             }
             at += 2;
         }
     }
 
     fn take_name(&mut self) -> Option<&'a str> {
-        let rest = &self.set[self.at..];
+        let rest = &self.set()[self.at..];
         let name = &rest[..rest.bytes().position(|byte| !is_name(byte))?];
         self.at += name.len();
         Some(name)
-    }
-}
-
-impl Span {
-    #[inline]
-    fn load(set: &[u8], start: usize) -> Self {
-        let rest = &set[start..];
-        match rest.first_chunk::<WIDTH>() {
-            Some(bytes) => Self::of(bytes, start),
-            None => {
-                let mut bytes = [0; WIDTH];
-                bytes[..rest.len()].copy_from_slice(rest);
-                Self::of(&bytes, start)
-            }
-        }
-    }
-
-    #[inline]
-    fn of(bytes: &[u8; WIDTH], start: usize) -> Self {
-        let window = Baseline::load(bytes);
-        Self { start, quotes: window.equal(b'"'), backslashes: window.equal(b'\\') }
     }
 }
 
@@ -199,7 +193,10 @@ pub(crate) fn unescape_help(text: &str) -> Cow<'_, str> {
 }
 
 /// The same into a buffer that is used again and again.
-pub(crate) fn unescape_into<'b>(buffer: &'b mut String, text: &str) -> &'b str {
+pub(crate) fn unescape_into<'b>(buffer: &'b mut String, text: &'b str) -> &'b str {
+    if memchr::memchr(b'\\', text.as_bytes()).is_none() {
+        return text;
+    }
     buffer.clear();
     replace_escapes(text, true, buffer);
     buffer
@@ -234,7 +231,18 @@ mod tests {
     use super::*;
 
     fn pairs(set: &str) -> Vec<(String, String)> {
-        LabelSet::new(set).iter().map(|(name, value)| (name.into_owned(), value.into_owned())).collect()
+        // What follows a set must not be taken for a part of it.
+        let longer = format!("{set}}} 1\nx{{y=\"z\",z=\"\"}}{}", " 1\n".repeat(30));
+        let owned = |set: LabelSet<'_>| {
+            set.iter().map(|(name, value)| (name.into_owned(), value.into_owned())).collect::<Vec<_>>()
+        };
+        let pairs = owned(LabelSet::new(set));
+        let is_tight = !set.contains(' ') && !set.contains("metric");
+        if is_tight {
+            assert_eq!(owned(LabelSet::tight(&longer, set.len())), pairs);
+            assert_eq!(owned(LabelSet::tight(set, set.len())), pairs);
+        }
+        pairs
     }
 
     fn owned<const N: usize>(pairs: [(&str, &str); N]) -> Vec<(String, String)> {

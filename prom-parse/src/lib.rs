@@ -33,7 +33,6 @@ mod fast;
 mod format;
 mod grammar;
 mod labels;
-mod names;
 mod number;
 mod sink;
 mod window;

@@ -3,7 +3,7 @@
 use crate::entries::Lines;
 use crate::entry::{Entry, Sample};
 use crate::error::ParseError;
-use crate::fast::{self, FastLabel, FastLine};
+use crate::fast::{self, FastLine, TakeLabels};
 use crate::format::Format;
 use crate::labels::unescape_into;
 use crate::window::{Job, Window};
@@ -87,19 +87,17 @@ impl<S: SampleSink + ?Sized> Job for Push<'_, '_, S> {
         let Self { mut lines, sink } = self;
         let (mut count, mut scratch) = (0, String::new());
         loop {
-            while lines.is_open() && lines.blocks.is_text() {
-                let blocks = &lines.blocks;
-                let label = |label: FastLabel| {
-                    let (name, value) = (blocks.slice(label.name), blocks.slice(label.value));
-                    sink.label(name, if label.escaped { unescape_into(&mut scratch, value) } else { value });
-                };
-                match fast::line::<W>(blocks.body, blocks.at, lines.format, label) {
+            while lines.is_open()
+                && let Some((text, at)) = lines.blocks.text_at()
+            {
+                let mut labels = Labels { sink, scratch: &mut scratch };
+                match fast::line::<W>(text, at, lines.format, &mut labels) {
                     Some((FastLine::Sample(sample), next)) => {
-                        sink.sample(blocks.slice(sample.name), sample.value);
-                        lines.blocks.at = next;
+                        sink.sample(sample.name, sample.value);
+                        lines.blocks.go_to(next);
                         count += 1;
                     }
-                    Some((_, next)) => lines.blocks.at = next,
+                    Some((_, next)) => lines.blocks.go_to(next),
                     None => {
                         sink.abandon();
                         break;
@@ -115,6 +113,24 @@ impl<S: SampleSink + ?Sized> Job for Push<'_, '_, S> {
                 None => return Ok(count),
             }
         }
+    }
+}
+
+/// Hands labels on.
+struct Labels<'s, S: ?Sized> {
+    sink: &'s mut S,
+    scratch: &'s mut String,
+}
+
+impl<'a, S: SampleSink + ?Sized> TakeLabels<'a> for Labels<'_, S> {
+    #[inline(always)]
+    fn label(&mut self, name: &'a str, value: &'a str) {
+        self.sink.label(name, value);
+    }
+
+    #[cold]
+    fn long_label(&mut self, name: &'a str, value: &'a str) {
+        self.sink.label(name, unescape_into(self.scratch, value));
     }
 }
 

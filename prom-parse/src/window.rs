@@ -3,6 +3,10 @@
 //! [`Portable`] answers in plain integers. On x86-64 and with the feature `simd` the vector registers do, the widest that
 //! the machine turns out to have; the tests hold all of them equal.
 
+#[cfg_attr(
+    all(feature = "simd", target_arch = "x86_64"),
+    allow(dead_code, reason = "the twin is for the tests")
+)]
 #[cfg(any(test, not(all(feature = "simd", target_arch = "x86_64"))))]
 mod portable;
 #[cfg(all(feature = "simd", target_arch = "x86_64"))]
@@ -10,6 +14,10 @@ mod x86;
 
 #[cfg(any(test, not(all(feature = "simd", target_arch = "x86_64"))))]
 pub(crate) use portable::Portable;
+#[cfg(not(all(feature = "simd", target_arch = "x86_64")))]
+pub(crate) use portable::{TextWindow, part};
+#[cfg(all(feature = "simd", target_arch = "x86_64"))]
+pub(crate) use x86::{TextWindow, part};
 
 /// How many bytes a window holds.
 pub(crate) const WIDTH: usize = 64;

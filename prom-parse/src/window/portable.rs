@@ -1,5 +1,7 @@
 //! Windows in plain integers.
 
+use std::ops::Range;
+
 use super::{WIDTH, Window};
 
 /// Windows in plain integers, eight bytes at a time.
@@ -58,5 +60,40 @@ impl Window for Portable {
             let backslash = below(ascii ^ (EACH * u64::from(b'\\')), 1);
             (below(ascii, 0x20) | backslash) & !word
         })
+    }
+}
+
+/// A part of a text; `None` where it does not lie within the text or cuts a character in two.
+#[inline(always)]
+pub(crate) fn part(text: &str, range: Range<usize>) -> Option<&str> {
+    text.get(range)
+}
+
+/// Sixty-four bytes of a text, at whose ends a character may be cut in two.
+#[derive(Clone, Copy)]
+pub(crate) struct TextWindow<'a> {
+    text: &'a str,
+    start: usize,
+    bytes: &'a [u8; WIDTH],
+}
+
+impl<'a> TextWindow<'a> {
+    /// The bytes from `start` on, if there are that many.
+    #[inline(always)]
+    pub(crate) fn of(text: &'a str, start: usize) -> Option<Self> {
+        Some(Self { text, start, bytes: text.as_bytes().get(start..)?.first_chunk()? })
+    }
+
+    /// The bytes.
+    #[inline(always)]
+    pub(crate) fn bytes(self) -> &'a [u8; WIDTH] {
+        self.bytes
+    }
+
+    /// The name and the value of `name="value"`, given where the name starts and ends and where the value ends.
+    #[inline(always)]
+    pub(crate) fn label(self, name: usize, name_end: usize, value_end: usize) -> Option<(&'a str, &'a str)> {
+        let part = |from: usize, to: usize| self.text.get(self.start + from..self.start + to);
+        Some((part(name, name_end)?, part(name_end + 2, value_end)?))
     }
 }
