@@ -1,0 +1,11 @@
+//! The client against real servers on loopback.
+
+// A test's own set-up may panic: that fails the test, and says where.
+#![allow(clippy::unwrap_used)]
+
+mod bodies;
+mod connections;
+mod fixture;
+mod redirects;
+mod requests;
+mod retries;
