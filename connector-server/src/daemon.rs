@@ -1,0 +1,142 @@
+//! Wires the parts together and stops them together.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use connector_core::{Cancellation, Cause, Registry, ResolveSecret, Secret};
+use connector_runtime::runner::{Runner, RunnerOptions};
+use connector_runtime::secrets::SecretSources;
+use connector_runtime::sqlite::SqliteStore;
+use connector_runtime::store::{Store, StoreError};
+use connector_server::{App, serve};
+use prom_connector::Prometheus;
+use tokio::net::TcpListener;
+
+use crate::options::{Options, StoreUrl};
+
+/// Runs the daemon until it is told to stop.
+pub(crate) fn run(options: &Options) -> Result<(), DaemonError> {
+    let token = options.api_token_file.as_deref().map(read_token).transpose()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|cause| DaemonError::Start("cannot start the async runtime".to_owned(), cause.into()))?;
+    let ended = runtime.block_on(run_parts(options, token));
+    // What still runs, such as a file system that does not answer, must not hold up the end.
+    runtime.shutdown_background();
+    ended
+}
+
+async fn run_parts(options: &Options, token: Option<Secret>) -> Result<(), DaemonError> {
+    let stop = stop_signal()?;
+    let listener = if options.role.serves() { Some(listen(options).await?) } else { None };
+    let store: Arc<dyn Store> = match &options.store {
+        StoreUrl::Sqlite(folder) => Arc::new(SqliteStore::open(folder)?),
+    };
+    let prometheus = Prometheus::new()
+        .map_err(|cause| DaemonError::Start("cannot set up the HTTP client".to_owned(), cause.into()))?;
+    let registry = Registry::new().with(prometheus);
+    let secrets = secrets(options);
+
+    let running = async {
+        if options.role.runs() {
+            let options = RunnerOptions { slots: options.slots, ..RunnerOptions::default() };
+            tracing::info!(runner = options.name, slots = options.slots, "running ticks");
+            let runner = Runner::new(Arc::clone(&store), registry.clone(), Arc::clone(&secrets), options);
+            runner.run(stop.cancelled()).await;
+        }
+    };
+    let serving = async {
+        if let Some(listener) = listener {
+            let (store, registry) = (Arc::clone(&store), registry.clone());
+            let app = App { store, registry, secrets: Arc::clone(&secrets), token };
+            let stop = stop.clone();
+            serve(listener, app, async move { stop.cancelled().await }).await;
+        }
+    };
+    tokio::join!(running, serving);
+    tracing::info!("stopped");
+    Ok(())
+}
+
+async fn listen(options: &Options) -> Result<TcpListener, DaemonError> {
+    let failed =
+        |cause: io::Error| DaemonError::Start(format!("cannot listen on {}", options.listen), cause.into());
+    let listener = TcpListener::bind(options.listen).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    tracing::info!(%address, "listening: the operator's page is at http://{address}/");
+    Ok(listener)
+}
+
+/// Where connectors find secrets: anywhere but in what is the daemon's own.
+fn secrets(options: &Options) -> Arc<dyn ResolveSecret> {
+    // The environment as a file would show the variables that are hidden by name.
+    let mut sources = SecretSources::new().hide_env_prefix("CONNECTORD_").hide_file("/proc/self/environ");
+    if let Some(file) = &options.api_token_file {
+        sources = sources.hide_file(file);
+    }
+    if let Some(file) = &options.env_file {
+        sources = sources.env_file(file);
+    }
+    Arc::new(sources)
+}
+
+/// The file's content without white space around it.
+fn read_token(path: &Path) -> Result<Secret, DaemonError> {
+    let refused = |reason: String| DaemonError::TokenFile { path: path.to_owned(), reason };
+    let text = std::fs::read_to_string(path).map_err(|cause| refused(cause.to_string()))?;
+    match text.trim() {
+        "" => Err(refused("it is empty".to_owned())),
+        token if token.bytes().all(|byte| byte.is_ascii_graphic()) => Ok(Secret::new(token)),
+        _ => Err(refused("a token has visible ASCII characters only, without spaces".to_owned())),
+    }
+}
+
+/// A signal that the first SIGTERM or SIGINT raises. The second one ends the process at once.
+fn stop_signal() -> Result<Cancellation, DaemonError> {
+    use tokio::signal::unix::{SignalKind, signal};
+
+    let failed = |cause: io::Error| DaemonError::Start("cannot handle signals".to_owned(), cause.into());
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    let stop = Cancellation::new();
+    let raised = stop.clone();
+    tokio::spawn(async move {
+        let mut next = async || {
+            tokio::select! {
+                _ = terminate.recv() => SignalKind::terminate(),
+                _ = interrupt.recv() => SignalKind::interrupt(),
+            }
+        };
+        next().await;
+        tracing::info!("stopping; a second signal ends at once");
+        raised.cancel();
+        let second = next().await;
+        // As a shell counts a process that a signal ended.
+        std::process::exit(128 + second.as_raw_value());
+    });
+    Ok(stop)
+}
+
+/// Why the daemon did not run.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DaemonError {
+    #[error("--api-token-file {}: {reason}", .path.display())]
+    TokenFile { path: PathBuf, reason: String },
+    #[error("cannot open the store")]
+    Store(#[from] StoreError),
+    #[error("{0}")]
+    Start(String, #[source] Cause),
+}
+
+impl DaemonError {
+    /// 2 for what is wrong with the options, otherwise 1.
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::TokenFile { .. } => ExitCode::from(2),
+            Self::Store(_) | Self::Start(..) => ExitCode::FAILURE,
+        }
+    }
+}

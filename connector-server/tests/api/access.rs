@@ -1,0 +1,106 @@
+//! Who is let in, and the operator's page.
+
+use std::sync::Arc;
+
+use crate::server::{Reply, Server, spec};
+use axum::http::{StatusCode, header};
+use connector_runtime::memory::MemoryStore;
+
+const TOKEN: &str = "s3cret-t0ken";
+
+async fn guarded() -> Server {
+    Server::with(Arc::new(MemoryStore::new()), Some(TOKEN)).await
+}
+
+#[tokio::test]
+async fn a_token_guards_everything_but_the_probes() {
+    let server = guarded().await;
+    let right = format!("authorization: Bearer {TOKEN}");
+    for path in ["/healthz", "/readyz"] {
+        assert_eq!(server.get(path).await.status, StatusCode::OK, "{path}");
+    }
+    for path in ["/", "/v1/connectors", "/v1/connector-types", "/v1/nope", "/healthz/", "//healthz"] {
+        for wrong in [
+            &[][..],
+            &["authorization: Bearer wrong"],
+            &["authorization: Bearer s3cret-t0ke"],
+            &["authorization: Bearer "],
+            &["authorization: Basic czNjcmV0LXQwa2Vu"],
+            &["x-authorization: Bearer s3cret-t0ken"],
+        ] {
+            let reply = server.send("GET", path, wrong, b"").await;
+            let detail = reply.problem(401, "unauthorized");
+            assert!(!detail.contains(TOKEN) && !detail.contains("wrong"), "{detail}");
+            assert_eq!(reply.header(&header::WWW_AUTHENTICATE), "Bearer");
+        }
+    }
+    let body = spec("one").to_string();
+    server.send("POST", "/v1/connectors", &[], body.as_bytes()).await.problem(401, "unauthorized");
+    let made = server.send("POST", "/v1/connectors", &[&right], body.as_bytes()).await;
+    assert_eq!(made.status, StatusCode::CREATED);
+    let lower = format!("authorization: bearer {TOKEN}");
+    let list = server.send("GET", "/v1/connectors", &[&lower], b"").await;
+    assert_eq!(list.json()["connectors"].as_array().unwrap().len(), 1);
+    server.send("GET", "/v1/nope", &[&right], b"").await.problem(404, "not_found");
+}
+
+#[tokio::test]
+async fn pages_of_other_sites_change_nothing() {
+    let server = Server::start().await;
+    let id = server.create("one").await;
+    let pause = format!("/v1/connectors/{id}/pause");
+    let own = format!("origin: http://{}", server.address);
+    for other in [
+        "sec-fetch-site: cross-site",
+        "sec-fetch-site: same-site",
+        "origin: http://example.org",
+        "origin: null",
+    ] {
+        server.send("POST", &pause, &[other], b"").await.problem(403, "cross_origin");
+        server
+            .send("DELETE", &format!("/v1/connectors/{id}"), &[other], b"")
+            .await
+            .problem(403, "cross_origin");
+    }
+    for fine in ["sec-fetch-site: same-origin", "sec-fetch-site: none", &own] {
+        assert_eq!(server.send("POST", &pause, &[fine], b"").await.status, StatusCode::OK, "{fine}");
+    }
+}
+
+/// Checks that the page is whole, needs nothing from elsewhere, and that its policy lets run what it has inside.
+#[track_caller]
+fn check_page(reply: &Reply) {
+    assert_eq!(reply.header(&header::CONTENT_TYPE), "text/html; charset=utf-8");
+    let html = reply.text();
+    assert!(html.starts_with("<!doctype html>") && html.ends_with("</html>\n"));
+    assert!(!html.contains("http://") && !html.contains("https://") && !html.contains("src="));
+    assert!(!html.contains("innerHTML") && !html.contains("insertAdjacentHTML"), "texts only");
+    let policy = reply.header(&header::CONTENT_SECURITY_POLICY);
+    let nonce = policy.split("'nonce-").nth(1).unwrap().split('\'').next().unwrap();
+    assert_eq!(html.matches(&format!("nonce=\"{nonce}\"")).count(), 2, "style and script");
+    for rule in ["default-src 'none'", "connect-src 'self'", "frame-ancestors 'none'", "base-uri 'none'"] {
+        assert!(policy.contains(rule), "{policy}");
+    }
+    assert!(!policy.contains("unsafe"), "{policy}");
+}
+
+#[tokio::test]
+async fn the_page_stands_alone() {
+    let server = Server::start().await;
+    let (first, second) = (server.get("/").await, server.get("/").await);
+    assert_eq!(first.status, StatusCode::OK);
+    check_page(&first);
+    let policy = |reply: &Reply| reply.header(&header::CONTENT_SECURITY_POLICY).to_owned();
+    assert_ne!(policy(&first), policy(&second), "a nonce is used once");
+}
+
+#[tokio::test]
+async fn a_browser_without_the_token_gets_the_page_that_asks_for_it() {
+    let server = guarded().await;
+    let reply = server.send("GET", "/", &["accept: text/html,application/xhtml+xml"], b"").await;
+    assert_eq!(reply.status, StatusCode::UNAUTHORIZED);
+    check_page(&reply);
+    assert!(!reply.text().contains(TOKEN));
+    let api = server.send("GET", "/v1/connectors", &["accept: text/html"], b"").await;
+    api.problem(401, "unauthorized");
+}
