@@ -201,8 +201,10 @@ impl Store for SqliteStore {
     }
 
     async fn ready(&self) -> Result<(), StoreError> {
-        let probe =
-            |round: &mut Round<'_>| round.control.run("UPDATE meta SET probes = probes + 1", []).map(drop);
+        let probe = |round: &mut Round<'_>| {
+            round.control.run("UPDATE meta SET probes = probes + 1", [])?;
+            round.control.databases()?.iter().try_for_each(|database| round.write_to(database).map(drop))
+        };
         self.writer.run(Durability::Process, probe).await?;
         self.readers.control(|control| control.revision().map(drop)).await
     }

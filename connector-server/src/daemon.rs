@@ -31,7 +31,10 @@ pub(crate) fn run(options: &Options) -> Result<(), DaemonError> {
 
 async fn run_parts(options: &Options, token: Option<Secret>) -> Result<(), DaemonError> {
     let stop = stop_signal()?;
-    let listener = if options.role.serves() { Some(listen(options).await?) } else { None };
+    let listener = match options.role.serves() {
+        true => Some(TcpListener::bind(options.listen).await.map_err(|cause| cannot_listen(options, cause))?),
+        false => None,
+    };
     let store: Arc<dyn Store> = match &options.store {
         StoreUrl::Sqlite(folder) => Arc::new(SqliteStore::open(folder)?),
     };
@@ -50,6 +53,7 @@ async fn run_parts(options: &Options, token: Option<Secret>) -> Result<(), Daemo
     };
     let serving = async {
         if let Some(listener) = listener {
+            announce(&listener);
             let (store, registry) = (Arc::clone(&store), registry.clone());
             let app = App { store, registry, secrets: Arc::clone(&secrets), token };
             let stop = stop.clone();
@@ -61,13 +65,15 @@ async fn run_parts(options: &Options, token: Option<Secret>) -> Result<(), Daemo
     Ok(())
 }
 
-async fn listen(options: &Options) -> Result<TcpListener, DaemonError> {
-    let failed =
-        |cause: io::Error| DaemonError::Start(format!("cannot listen on {}", options.listen), cause.into());
-    let listener = TcpListener::bind(options.listen).await.map_err(failed)?;
-    let address = listener.local_addr().map_err(failed)?;
-    tracing::info!(%address, "listening: the operator's page is at http://{address}/");
-    Ok(listener)
+fn cannot_listen(options: &Options, cause: io::Error) -> DaemonError {
+    DaemonError::Start(format!("cannot listen on {}", options.listen), cause.into())
+}
+
+/// Says where the daemon listens, once it is able to answer.
+fn announce(listener: &TcpListener) {
+    if let Ok(address) = listener.local_addr() {
+        tracing::info!(%address, "listening: the operator's page is at http://{address}/");
+    }
 }
 
 /// Where connectors find secrets: anywhere but in what is the daemon's own.

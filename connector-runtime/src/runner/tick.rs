@@ -130,7 +130,6 @@ impl TickTask {
             error,
             runner: self.runner.clone(),
         };
-        self.log(&record);
         self.land(FinishedTick { lease: self.lease, record, rows }, &cancellation, give_up_at).await;
     }
 
@@ -140,7 +139,7 @@ impl TickTask {
         let (mut pause, longest) = WRITE_RETRY;
         loop {
             let error = match self.store.finish(tick.clone()).await {
-                Ok(()) => return,
+                Ok(()) => return self.log(&tick.record),
                 Err(StoreError::LeaseLost) => {
                     return tracing::warn!(%connector, "the lease was lost: another runner has this connector now");
                 }

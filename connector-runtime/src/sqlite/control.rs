@@ -146,6 +146,12 @@ impl Control {
         self.read("SELECT database FROM targets WHERE connector = ?1", [seq], |row| row.get(0))
     }
 
+    /// Every database that some connector has as its target.
+    pub(super) fn databases(&self) -> Result<Vec<String>, StoreError> {
+        let sql = "SELECT DISTINCT target_database FROM connectors WHERE NOT deleted";
+        self.read(sql, [], |row| row.get(0))
+    }
+
     pub(super) fn changes(&self, since: Revision) -> Result<Changes, StoreError> {
         let revision = self.revision()?;
         let sql = "SELECT id, seq, deleted FROM connectors WHERE revision > ?1 AND (?1 > 0 OR NOT deleted) ORDER BY revision";

@@ -1,0 +1,97 @@
+//! Sources that misbehave: what the operator is told, that nothing lands, and that the connector goes on.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use serde_json::Value;
+
+use crate::daemon::{DAY, Daemon};
+use crate::source::{Source, ok};
+
+const MIB: usize = 1 << 20;
+
+/// Ticks once against the source, expects a failure of that class, after so many requests, in these words, and nothing
+/// in the table; then mends the source and expects its row.
+fn fails(source: &Source, timeout_ms: u64, outcome: &str, requests: usize, words: &[&str]) {
+    let folder = tempfile::tempdir().unwrap();
+    let daemon = Daemon::start(folder.path());
+    let id = daemon.create("bad", DAY, &source.config(timeout_ms));
+    daemon.trigger(&id);
+    let connector = daemon.after_tick(&id, outcome);
+    let error = connector["last_error"].as_str().unwrap();
+    assert!(words.iter().all(|word| error.contains(word)), "{error}");
+    assert_eq!(connector["last_tick"]["error"], error);
+    assert_eq!(connector["last_tick"]["attempts"], requests, "{connector}");
+    assert_eq!(source.requests(), requests);
+    assert_eq!(connector["state"], "active");
+    assert_eq!(daemon.rows("bad"), [] as [Value; 0]);
+    assert!(daemon.log().contains(words[0]), "{}", daemon.log());
+
+    source.becomes("good 1\n");
+    daemon.trigger(&id);
+    let connector = daemon.after_tick(&id, "committed");
+    assert_eq!(connector["last_error"], Value::Null);
+    assert_eq!(daemon.rows("bad").len(), 1);
+}
+
+#[test]
+fn a_body_of_300_mib_is_refused_at_the_limit() {
+    let line = "some_metric{label=\"value\"} 1234\n".repeat(MIB / 32);
+    assert_eq!(line.len(), MIB);
+    let source = Source::new(move |connection| {
+        connection.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")?;
+        for _ in 0..300 {
+            write!(connection, "{MIB:x}\r\n{line}\r\n")?;
+        }
+        connection.write_all(b"0\r\n\r\n")
+    });
+    fails(&source, 60_000, "permanent", 1, &["is larger than 268435456 bytes"]);
+}
+
+#[test]
+fn a_body_that_announces_300_mib_is_refused_before_it_is_read() {
+    let source = Source::new(|connection| {
+        connection.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 314572800\r\n\r\n")?;
+        until_closed(connection)
+    });
+    fails(&source, 60_000, "permanent", 1, &["is larger than 268435456 bytes"]);
+}
+
+#[test]
+fn a_gzip_bomb_is_refused_at_the_limit() {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(&vec![b'\n'; MIB]).unwrap();
+    let bomb = encoder.finish().unwrap().repeat(300);
+    assert!(bomb.len() < MIB);
+    let source = Source::new(move |connection| {
+        let head = "HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\nconnection: close\r\n";
+        write!(connection, "{head}content-length: {}\r\n\r\n", bomb.len())?;
+        connection.write_all(&bomb)
+    });
+    fails(&source, 60_000, "permanent", 1, &["is larger than 268435456 bytes"]);
+}
+
+#[test]
+fn an_endpoint_that_accepts_and_never_answers_times_out() {
+    let source = Source::new(until_closed);
+    fails(&source, 100, "transient", 4, &["no complete answer within 100ms", "waiting for the response"]);
+}
+
+#[test]
+fn a_port_that_closes_at_once_is_tried_four_times() {
+    let source = Source::new(|connection| connection.shutdown(std::net::Shutdown::Both));
+    fails(&source, 5_000, "transient", 4, &["gave no complete HTTP response"]);
+}
+
+#[test]
+fn a_page_instead_of_metrics_is_told_with_line_and_offset() {
+    let source = Source::new(|connection| ok(connection, "<!DOCTYPE html>\n<html></html>\n"));
+    fails(&source, 5_000, "permanent", 1, &["line 1, column 1, offset 0", "<!DOCTYPE html>"]);
+}
+
+/// Says nothing until the other side has gone.
+fn until_closed(connection: &mut TcpStream) -> std::io::Result<()> {
+    connection.read(&mut [0; 64]).map(drop)
+}
