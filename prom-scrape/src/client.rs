@@ -134,7 +134,7 @@ impl Client {
             progress: &progress,
         };
         let chain = Chain::new(target, authorization, inner.redirects);
-        match tokio::time::timeout(timeout, progress.scope(attempt.run(chain))).await {
+        let result = match tokio::time::timeout(timeout, progress.scope(attempt.run(chain))).await {
             Ok(result) => result,
             Err(_) => {
                 let (origin, phase) = (target.origin(), progress.phase());
@@ -143,7 +143,8 @@ impl Client {
                 );
                 Err(Error::new(ErrorKind::Timeout, message))
             }
-        }
+        };
+        result.map_err(|e| e.with_progress(progress.phase(), progress.timings(), progress.tls()))
     }
 }
 

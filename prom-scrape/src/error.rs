@@ -3,6 +3,8 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
+use crate::phase::{Phase, Timings, TlsSession};
+
 pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
 
 /// Why a scrape failed.
@@ -58,6 +60,7 @@ struct Inner {
     attempts: u32,
     status: Option<u16>,
     retry_after: Option<Duration>,
+    progress: Option<(Phase, Timings, Option<TlsSession>)>,
     source: Option<BoxError>,
 }
 
@@ -86,6 +89,24 @@ impl Error {
         self.0.retry_after
     }
 
+    /// What the last attempt was doing when it failed; `None` if no request was made.
+    #[must_use]
+    pub fn phase(&self) -> Option<Phase> {
+        self.0.progress.as_ref().map(|(phase, ..)| *phase)
+    }
+
+    /// How long each phase of the last attempt took, up to its failure.
+    #[must_use]
+    pub fn timings(&self) -> Timings {
+        self.0.progress.as_ref().map(|(_, timings, _)| *timings).unwrap_or_default()
+    }
+
+    /// The TLS session of the last attempt, if it came as far as having one.
+    #[must_use]
+    pub fn tls(&self) -> Option<&TlsSession> {
+        self.0.progress.as_ref().and_then(|(.., tls)| tls.as_ref())
+    }
+
     /// Whether the same scrape may well succeed later without anybody changing anything: 429, 5xx, a timeout, a
     /// connection that failed or broke, a body cut short.
     #[must_use]
@@ -111,7 +132,15 @@ impl Error {
 
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         let message = message.into();
-        Self(Box::new(Inner { kind, message, attempts: 0, status: None, retry_after: None, source: None }))
+        Self(Box::new(Inner {
+            kind,
+            message,
+            attempts: 0,
+            status: None,
+            retry_after: None,
+            progress: None,
+            source: None,
+        }))
     }
 
     pub(crate) fn caused_by(mut self, source: impl Into<BoxError>) -> Self {
@@ -134,6 +163,11 @@ impl Error {
         self
     }
 
+    pub(crate) fn with_progress(mut self, phase: Phase, timings: Timings, tls: Option<TlsSession>) -> Self {
+        self.0.progress = Some((phase, timings, tls));
+        self
+    }
+
     pub(crate) fn with_remark(mut self, remark: &str) -> Self {
         self.0.message.push_str(remark);
         self
@@ -153,6 +187,7 @@ impl fmt::Debug for Error {
             .field("message", &self.0.message)
             .field("attempts", &self.0.attempts)
             .field("status", &self.0.status)
+            .field("phase", &self.phase())
             .field("source", &self.0.source)
             .finish()
     }

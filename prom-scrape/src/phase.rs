@@ -23,7 +23,7 @@ pub enum Phase {
 /// A phase that did not happen is `None`: a connection that is used again needs none of the first three.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Timings {
-    spent: [Option<Duration>; 5],
+    spent: [Option<Duration>; Phase::ALL.len()],
 }
 
 /// The TLS session that a scrape went through.
@@ -51,6 +51,9 @@ tokio::task_local! {
 }
 
 impl Phase {
+    /// All phases, in order.
+    pub const ALL: [Self; 5] = [Self::Resolve, Self::Connect, Self::Tls, Self::Wait, Self::Body];
+
     fn index(self) -> usize {
         self as usize
     }
@@ -183,8 +186,7 @@ mod tests {
         let progress = Progress::new();
         progress.enter(Phase::Body);
         let timings = progress.timings();
-        let happened = [Phase::Resolve, Phase::Connect, Phase::Tls, Phase::Wait, Phase::Body]
-            .map(|p| timings.get(p).is_some());
+        let happened = Phase::ALL.map(|p| timings.get(p).is_some());
         assert_eq!(happened, [false, false, false, true, true]);
         assert_eq!(timings.total(), timings.get(Phase::Wait).unwrap() + timings.get(Phase::Body).unwrap());
     }
