@@ -6,7 +6,7 @@ test: deps
 	cargo clippy --workspace --all-targets --all-features -- -D warnings
 	if cargo nextest --version >/dev/null 2>&1; \
 	then cargo nextest run --workspace --all-features --run-ignored all --no-tests pass; \
-	else cargo test --workspace --all-features --lib --bins --tests -- --include-ignored; fi
+	else cargo test --workspace --all-features --lib --bins --tests --examples -- --include-ignored; fi
 	cargo test --workspace --all-features --doc
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --all-features --no-deps
 

@@ -1,5 +1,4 @@
-//! Runs connectors: schedule, leases and stores that land each tick's rows once.
-
+#![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
