@@ -9,6 +9,13 @@ macro_rules! conformance {
                 super::$case(&super::Subject::memory()).await;
             })+
         }
+
+        mod sqlite {
+            $(#[tokio::test]
+            async fn $case() {
+                super::$case(&super::Subject::sqlite()).await;
+            })+
+        }
     };
 }
 

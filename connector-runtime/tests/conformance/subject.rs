@@ -1,17 +1,20 @@
 //! A store under test, and what the cases say again and again.
 
 use std::ops::Deref;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use connector_core::{Column, ColumnType, Rows, Schema};
 use connector_runtime::memory::MemoryStore;
 use connector_runtime::model::{ConnectorRecord, ConnectorSpec, Millis, Outcome, TickRecord};
+use connector_runtime::sqlite::SqliteStore;
 use connector_runtime::store::{
     Assignment, Cell, Change, Claim, Claimed, FinishedTick, LEASE, Lease, Revision, RowQuery, Store,
     StoreError,
 };
 use serde_json::json;
+use tempfile::TempDir;
 use uuid::Uuid;
 
 /// The interval of [`spec`], in milliseconds.
@@ -31,17 +34,27 @@ pub(super) const HALF: Duration = Duration::from_millis(LEASE.as_millis() as u64
 pub(super) struct Subject {
     store: Arc<dyn Store>,
     time: Time,
+    /// Goes last, after the store in it.
+    folder: Option<TempDir>,
 }
 
 /// How time goes by for a store's leases.
 enum Time {
     /// By the runtime's clock, which is paused.
     Paused,
+    /// By moving the ends of leases in this `control.db` instead.
+    Moved(PathBuf),
 }
 
 impl Subject {
     pub(super) fn memory() -> Self {
-        Self { store: Arc::new(MemoryStore::new()), time: Time::Paused }
+        Self { store: Arc::new(MemoryStore::new()), time: Time::Paused, folder: None }
+    }
+
+    pub(super) fn sqlite() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Arc::new(SqliteStore::open(folder.path()).unwrap());
+        Self { store, time: Time::Moved(folder.path().join("control.db")), folder: Some(folder) }
     }
 
     /// The store, to share with a task.
@@ -51,15 +64,22 @@ impl Subject {
 
     /// A second handle on the same contents, as another runner would have it.
     pub(super) fn peer(&self) -> Arc<dyn Store> {
-        match self.time {
-            Time::Paused => self.shared(),
+        match &self.folder {
+            None => self.shared(),
+            Some(folder) => Arc::new(SqliteStore::open(folder.path()).unwrap()),
         }
     }
 
     /// Lets time go by for the leases.
     pub(super) async fn pass(&self, time: Duration) {
-        match self.time {
+        match &self.time {
             Time::Paused => tokio::time::advance(time).await,
+            Time::Moved(control) => {
+                let control = rusqlite::Connection::open(control).unwrap();
+                control.busy_timeout(Duration::from_secs(10)).unwrap();
+                let millis = i64::try_from(time.as_millis()).unwrap();
+                control.execute("UPDATE tasks SET expires = expires - ?1", [millis]).unwrap();
+            }
         }
     }
 
