@@ -1,0 +1,54 @@
+//! New series, and series in another order.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use connector_core::Rows;
+
+use crate::subject::{self, Subject};
+use crate::workload;
+
+const CONNECTORS: usize = 100;
+const SAMPLES: usize = 1_000;
+
+pub(crate) fn measure() {
+    println!("\nseries, {CONNECTORS} connectors of {SAMPLES} samples at once");
+    let (folder, runtime) = (subject::folder(), subject::runtime());
+    let subject = runtime.block_on(Subject::open(folder.path(), CONNECTORS));
+    let all: Vec<usize> = (0..SAMPLES).collect();
+    let reversed: Vec<usize> = all.iter().rev().copied().collect();
+    // A tenth of the pods is replaced each tick.
+    let churned = |tick: usize| (0..SAMPLES).map(|n| n + SAMPLES / 10 * tick).collect::<Vec<_>>();
+
+    let timed = |what: &str, first: usize, orders: &[Vec<usize>], counted: usize, of: &str| {
+        let scrapes: Vec<Vec<Arc<Rows>>> = (0..CONNECTORS)
+            .map(|target| {
+                orders.iter().map(|order| Arc::new(workload::scrape_of(target, order, 0))).collect()
+            })
+            .collect();
+        let before = subject::bytes_on_disk(folder.path());
+        let start = Instant::now();
+        let ticks = first..first + orders.len();
+        runtime.block_on(
+            subject.run(ticks, move |connector, tick| Arc::clone(&scrapes[connector][tick - first])),
+        );
+        let time = start.elapsed().as_secs_f64();
+        let bytes = (subject::bytes_on_disk(folder.path()) - before) as f64;
+        let rows = (orders.len() * CONNECTORS * SAMPLES) as f64;
+        println!(
+            "  {what:<38} {:>8.0} k {of}/s {:>8.2} M rows/s {:>9.1} KB a scrape {:>7.1} B a sample",
+            (counted * CONNECTORS) as f64 / time / 1e3,
+            rows / time / 1e6,
+            bytes / 1e3 / (CONNECTORS * orders.len()) as f64,
+            bytes / rows,
+        );
+    };
+    timed("a target's first scrape", 0, std::slice::from_ref(&all), SAMPLES, "new series");
+    timed("the same again, ten times", 1, &vec![all.clone(); 10], 10 * SAMPLES, "samples");
+    let turns: Vec<_> =
+        (0..10).map(|tick| if tick % 2 == 0 { reversed.clone() } else { all.clone() }).collect();
+    timed("the other way round each time", 11, &turns, 10 * SAMPLES, "samples");
+    let churn: Vec<_> = (1..=10).map(churned).collect();
+    timed("a tenth of the series new each time", 21, &churn, SAMPLES, "new series");
+    runtime.block_on(async { drop(subject) });
+}
