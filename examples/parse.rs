@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
-use prom_parse::{Entry, Format, Sample, entries};
+use prom_parse::{Entry, Format, Sample, entries, strict};
 use serde_json::{Map, Value, json};
 
 #[derive(Parser)]
@@ -18,6 +18,9 @@ struct Args {
     /// The format that the exposition is written in
     #[arg(long)]
     format: TextFormat,
+    /// Hold it to the rules for exporters, rather than to what the server takes
+    #[arg(long)]
+    strict: bool,
     /// The exposition, or `-` for standard input
     file: PathBuf,
 }
@@ -45,7 +48,10 @@ fn run(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
         TextFormat::Openmetrics => Format::OpenMetrics,
     };
     // All or nothing: nothing is printed of a body that turns out to be malformed.
-    let entries = entries(&body, format).collect::<Result<Vec<_>, _>>()?;
+    let entries = match args.strict {
+        true => strict(&body, format).collect::<Result<Vec<_>, _>>()?,
+        false => entries(&body, format).collect::<Result<Vec<_>, _>>()?,
+    };
     let mut out = io::BufWriter::new(io::stdout().lock());
     for entry in &entries {
         if let Entry::Sample(sample) = entry {

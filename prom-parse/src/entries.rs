@@ -8,7 +8,7 @@ use crate::entry::{Entry, Sample};
 use crate::error::{Expected, Fault, ParseError};
 use crate::fast::{self, FastLine};
 use crate::format::Format;
-use crate::grammar::{self, Line, Name, SampleLine};
+use crate::grammar::{self, Dialect, Line, Name, SampleLine};
 use crate::labels::{LabelSet, unescape, unescape_help};
 use crate::window::{Job, Width, Window};
 
@@ -68,10 +68,12 @@ impl FusedIterator for Entries<'_> {}
 pub(crate) struct Lines<'a> {
     pub(crate) blocks: Blocks<'a>,
     pub(crate) format: Format,
+    /// Whether the grammar reads as [`strict`](crate::strict()) does.
+    strict: bool,
     pub(crate) width: Width,
     state: State,
     /// Where the latest line starts.
-    start: usize,
+    pub(crate) start: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,7 +87,19 @@ enum State {
 
 impl<'a> Lines<'a> {
     pub(crate) fn new(body: &'a [u8], format: Format) -> Self {
-        Self { blocks: Blocks::new(body), format, width: Width::detect(), state: State::Open, start: 0 }
+        Self {
+            blocks: Blocks::new(body),
+            format,
+            strict: false,
+            width: Width::detect(),
+            state: State::Open,
+            start: 0,
+        }
+    }
+
+    /// For [`next_by_grammar`](Self::next_by_grammar) only: what the windows take is not strict.
+    pub(crate) fn strict(body: &'a [u8], format: Format) -> Self {
+        Self { strict: true, ..Self::new(body, format) }
     }
 
     #[inline]
@@ -126,11 +140,13 @@ impl<'a> Lines<'a> {
 
     fn line(&mut self) -> Result<Option<Entry<'a>>, Fault<'a>> {
         let (line, terminated) = self.blocks.take_line();
-        let parsed = match grammar::line(self.format, line) {
-            Err(fault) if fault.expected == Expected::ClosingQuote => self.multiline(fault)?,
+        let dialect = Dialect { format: self.format, strict: self.strict };
+        let parsed = match grammar::line(dialect, line) {
+            Err(fault) if fault.expected == Expected::ClosingQuote => self.multiline(dialect, fault)?,
             parsed => parsed?,
         };
-        if !terminated && self.format == Format::OpenMetrics && !matches!(parsed, Line::Eof) {
+        let needs_newline = self.strict || self.format == Format::OpenMetrics;
+        if !terminated && needs_newline && !matches!(parsed, Line::Eof | Line::Blank) {
             return Err(Fault { at: &line[line.len()..], expected: Expected::Newline });
         }
         Ok(Some(match parsed {
@@ -151,12 +167,12 @@ impl<'a> Lines<'a> {
 
     /// Reads a line again that ended within quotes: in 0.0.4 it may go on after the newline.
     #[cold]
-    fn multiline(&mut self, fault: Fault<'a>) -> Result<Line<'a>, Fault<'a>> {
-        let length = match self.format {
-            Format::Prometheus => grammar::quoted_newlines(&self.blocks.body[self.start..]).ok_or(fault)?,
-            Format::OpenMetrics => return Err(fault),
-        };
-        grammar::line(self.format, self.blocks.take(self.start, self.start + length))
+    fn multiline(&mut self, dialect: Dialect, fault: Fault<'a>) -> Result<Line<'a>, Fault<'a>> {
+        if dialect != Dialect::PROMETHEUS {
+            return Err(fault);
+        }
+        let length = grammar::quoted_newlines(&self.blocks.body[self.start..]).ok_or(fault)?;
+        grammar::line(dialect, self.blocks.take(self.start, self.start + length))
     }
 
     /// The error at the end of the body, if that is not where it may end.

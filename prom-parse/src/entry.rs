@@ -60,6 +60,18 @@ pub enum MetricType {
 }
 
 impl MetricType {
+    /// What the names of its samples have after the family's name, in OpenMetrics.
+    pub(crate) const fn suffixes(self) -> &'static [&'static str] {
+        match self {
+            Self::Counter => &["_total", "_created"],
+            Self::Histogram => &["_bucket", "_count", "_sum", "_created"],
+            Self::GaugeHistogram => &["_bucket", "_gcount", "_gsum"],
+            Self::Summary => &["", "_count", "_sum", "_created"],
+            Self::Info => &["_info"],
+            Self::Gauge | Self::StateSet | Self::Unknown => &[""],
+        }
+    }
+
     /// The type's name in OpenMetrics.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -12,16 +12,7 @@ const EXCERPT: usize = 32;
 ///
 /// Its `Display` form is `line L, column C, offset O: expected …, found …`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ParseError(Box<Place>);
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Place {
-    offset: usize,
-    line: usize,
-    column: usize,
-    expected: Expected,
-    excerpt: String,
-}
+pub struct ParseError(Box<(Expected, Place)>);
 
 impl ParseError {
     pub(crate) fn new(body: &[u8], fault: Fault<'_>) -> Self {
@@ -29,62 +20,76 @@ impl ParseError {
     }
 
     pub(crate) fn at(body: &[u8], offset: usize, expected: Expected) -> Self {
-        let position = Position::of(body, offset);
-        let excerpt = excerpt(&body[offset..]);
-        Self(Box::new(Place { offset, line: position.line, column: position.column, expected, excerpt }))
+        Self(Box::new((expected, Place::new(body, offset))))
+    }
+
+    pub(crate) fn place(&self) -> &Place {
+        &self.0.1
     }
 
     /// The line, counted from 1.
     pub fn line(&self) -> usize {
-        self.0.line
+        self.place().line
     }
 
     /// The column in bytes, counted from 1.
     pub fn column(&self) -> usize {
-        self.0.column
+        self.place().column
     }
 
     /// The offset in bytes from the start of the body, counted from 0.
     pub fn offset(&self) -> usize {
-        self.0.offset
+        self.place().offset
     }
 
     /// What would have been right there, in words.
     pub fn expected(&self) -> &'static str {
-        self.0.expected.describe()
+        self.0.0.describe()
     }
 
     /// What stood there: at most 32 bytes of the same line, printable whatever the bytes; empty at the end of a line.
     pub fn excerpt(&self) -> &str {
-        &self.0.excerpt
+        &self.place().excerpt
     }
 }
 
 impl fmt::Display for ParseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Place { offset, line, column, expected, excerpt } = &*self.0;
-        write!(f, "line {line}, column {column}, offset {offset}: expected {}", expected.describe())?;
-        match excerpt.as_str() {
-            "" => f.write_str(", found the end of the line"),
-            excerpt => write!(f, ", found `{excerpt}`"),
-        }
+        self.place().write(f, self.expected())
     }
 }
 
 impl Error for ParseError {}
 
-/// A line and a column, both from 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Position {
+/// Where a body is wrong, and what stands there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) offset: usize,
+    /// From 1, as the column.
     pub(crate) line: usize,
     pub(crate) column: usize,
+    pub(crate) excerpt: String,
 }
 
-impl Position {
-    pub(crate) fn of(body: &[u8], offset: usize) -> Self {
-        let before = &body[..offset];
+impl Place {
+    pub(crate) fn new(body: &[u8], offset: usize) -> Self {
+        let (before, from) = body.split_at(offset);
         let line_start = memchr::memrchr(b'\n', before).map_or(0, |newline| newline + 1);
-        Self { line: memchr::memchr_iter(b'\n', before).count() + 1, column: offset - line_start + 1 }
+        Self {
+            offset,
+            line: memchr::memchr_iter(b'\n', before).count() + 1,
+            column: offset - line_start + 1,
+            excerpt: excerpt(from),
+        }
+    }
+
+    pub(crate) fn write(&self, f: &mut fmt::Formatter<'_>, expected: &str) -> fmt::Result {
+        let Self { offset, line, column, excerpt } = self;
+        write!(f, "line {line}, column {column}, offset {offset}: expected {expected}")?;
+        match excerpt.as_str() {
+            "" => f.write_str(", found the end of the line"),
+            excerpt => write!(f, ", found `{excerpt}`"),
+        }
     }
 }
 
@@ -163,6 +168,7 @@ expected! {
     Equals = "`=` after the label name",
     LabelValue = "a label value in double quotes",
     ClosingQuote = "a closing double quote on the same line",
+    KnownEscape = "one of the escapes `\\\\`, `\\\"`, `\\n`",
     Utf8 = "UTF-8",
     CommaOrEnd = "`,` or `}`",
     Value = "a value",
@@ -179,6 +185,7 @@ expected! {
     EndOfLine = "the end of the line",
     SpaceAndText = "one space and a text",
     MetricType = "one of the types counter, gauge, histogram, summary, untyped",
+    ClientType = "one of the types counter, gauge, histogram, gaugehistogram, summary, untyped",
     OpenMetricsType = "one of the types counter, gauge, histogram, gaugehistogram, summary, info, stateset, unknown",
     UnitSuffix = "a unit that the metric name ends in, after an underscore",
     EofLine = "`# EOF` at the end",

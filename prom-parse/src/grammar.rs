@@ -55,15 +55,34 @@ pub(crate) struct SampleLine<'a> {
     pub(crate) exemplar: &'a [u8],
 }
 
+/// Which reading of a format a line is held to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Dialect {
+    pub(crate) format: Format,
+    /// As the format's own parser for clients reads it, rather than as the Prometheus server does.
+    pub(crate) strict: bool,
+}
+
+impl Dialect {
+    pub(crate) const PROMETHEUS: Self = Self { format: Format::Prometheus, strict: false };
+    pub(crate) const OPENMETRICS: Self = Self { format: Format::OpenMetrics, strict: false };
+
+    fn is_strict(self, format: Format) -> bool {
+        self.strict && self.format == format
+    }
+}
+
 /// Reads one line, given without its newline.
-pub(crate) fn line(format: Format, line: &[u8]) -> Result<Line<'_>, Fault<'_>> {
+pub(crate) fn line(dialect: Dialect, line: &[u8]) -> Result<Line<'_>, Fault<'_>> {
+    let format = dialect.format;
     let (line, _) = whole(blanks(format).parse_complete(line))?;
     let (_, entry) = whole(match (line.first(), format) {
         (None, Format::Prometheus) => Ok((line, Line::Blank)),
+        (Some(b'#'), Format::Prometheus) if dialect.strict => metadata::strict_prometheus(line),
         (Some(b'#'), Format::Prometheus) => metadata::prometheus(line),
         (Some(b'#'), Format::OpenMetrics) => metadata::openmetrics(line),
-        (_, Format::Prometheus) => sample::prometheus(line),
-        (_, Format::OpenMetrics) => sample::openmetrics(line),
+        (_, Format::Prometheus) => sample::prometheus(dialect, line),
+        (_, Format::OpenMetrics) => sample::openmetrics(dialect, line),
     })?;
     Ok(entry)
 }
@@ -148,7 +167,7 @@ pub(crate) fn quoted_newlines(body: &[u8]) -> Option<usize> {
 }
 
 /// What stands between double quotes, where a backslash takes the next character with it. It must be UTF-8.
-fn quoted(input: &[u8], expected: Expected) -> Parsed<'_, &[u8]> {
+fn quoted(dialect: Dialect, input: &[u8], expected: Expected) -> Parsed<'_, &[u8]> {
     let (inside, ()) = byte(b'"', expected)(input)?;
     let mut end = 0;
     loop {
@@ -164,17 +183,32 @@ fn quoted(input: &[u8], expected: Expected) -> Parsed<'_, &[u8]> {
         }
     }
     let (text, rest) = inside.split_at(end);
+    if dialect.is_strict(Format::Prometheus) {
+        known_escapes(text)?;
+    }
     match std::str::from_utf8(text) {
         Ok(_) => Ok((&rest[1..], text)),
         Err(error) => fault(&text[error.valid_up_to()..], Expected::Utf8),
     }
 }
 
+/// No backslash but before another one, a quote or `n`.
+fn known_escapes(text: &[u8]) -> Parsed<'_, ()> {
+    let mut rest = text;
+    while let Some(at) = memchr::memchr(b'\\', rest) {
+        match rest.get(at + 1) {
+            Some(b'\\' | b'"' | b'n') => rest = &rest[at + 2..],
+            _ => return fault(&rest[at..], Expected::KnownEscape),
+        }
+    }
+    Ok((rest, ()))
+}
+
 /// A metric's name in either form, as HELP, TYPE and UNIT lines have it.
-fn metric_name(input: &[u8]) -> Parsed<'_, Name<'_>> {
+fn metric_name(dialect: Dialect, input: &[u8]) -> Parsed<'_, Name<'_>> {
     match input.first() {
         Some(b'"') => {
-            let (rest, bytes) = quoted(input, Expected::MetricName)?;
+            let (rest, bytes) = quoted(dialect, input, Expected::MetricName)?;
             if bytes.is_empty() {
                 fault(input, Expected::MetricName)
             } else {

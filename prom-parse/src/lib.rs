@@ -17,10 +17,11 @@
 //! - [`entries`] walks a body entry by entry: HELP, TYPE, UNIT, comments and samples, borrowed from the body.
 //! - [`samples`] pushes samples into a [`SampleSink`], which writes names, labels and values wherever they belong:
 //!   the shortest way into columns.
+//! - [`strict()`] holds a body to the rules of its format, for who writes an exporter.
 //! - [`Format::from_content_type`] says which format a response is in.
 //!
 //! The parser does no I/O and allocates nothing for an entry without escapes. What it accepts is what the Prometheus
-//! server accepts.
+//! server accepts, unless [`strict()`] is asked.
 #![deny(missing_docs)]
 #![deny(unsafe_code)]
 #![cfg_attr(not(feature = "simd"), forbid(unsafe_code))]
@@ -35,6 +36,7 @@ mod grammar;
 mod labels;
 mod number;
 mod sink;
+mod strict;
 mod window;
 
 pub use entries::{Entries, entries};
@@ -43,3 +45,4 @@ pub use error::ParseError;
 pub use format::Format;
 pub use labels::Labels;
 pub use sink::{SampleSink, samples};
+pub use strict::{Rule, Strict, StrictError, strict};

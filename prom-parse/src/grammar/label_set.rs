@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use nom::Parser;
 
-use super::{Name, Parsed, bare_label_name, blanks, byte, fault, quoted};
+use super::{Dialect, Name, Parsed, bare_label_name, blanks, byte, fault, quoted};
 use crate::error::Expected;
 use crate::format::Format;
 use crate::labels::unescape;
@@ -30,13 +30,14 @@ pub(super) struct LabelSet<'a> {
 }
 
 /// `{…}`
-pub(super) fn label_set(format: Format, owner: Owner, input: &[u8]) -> Parsed<'_, LabelSet<'_>> {
+pub(super) fn label_set(dialect: Dialect, owner: Owner, input: &[u8]) -> Parsed<'_, LabelSet<'_>> {
+    let format = dialect.format;
     let (inside, ()) = byte(b'{', Expected::MetricName)(input)?;
     let (mut rest, _) = blanks(format).parse_complete(inside)?;
     let (mut metric_name, mut names) = (None, Names::default());
     let mut expected = Expected::LabelOrEnd;
-    while rest.first() != Some(&b'}') {
-        let (after, Item { name, is_label }) = item(format, owner, expected, rest)?;
+    while rest.first() != Some(&b'}') || expected == Expected::LabelName {
+        let (after, Item { name, is_label }) = item(dialect, owner, expected, rest)?;
         if is_label {
             if owner != Owner::Exemplar {
                 names.add(name).or_else(|expected| fault(rest, expected).map(|_: (_, ())| ()))?;
@@ -47,10 +48,12 @@ pub(super) fn label_set(format: Format, owner: Owner, input: &[u8]) -> Parsed<'_
             metric_name = Some(Name { bytes: name, quoted: true });
         }
         (rest, expected) = match after.first() {
+            // Its grammar has commas between labels only.
+            Some(b',') if dialect.is_strict(Format::OpenMetrics) => (&after[1..], Expected::LabelName),
             Some(b',') => (blanks(format).parse_complete(&after[1..])?.0, Expected::LabelOrEnd),
             Some(b'}') => (after, Expected::LabelOrEnd),
             // Prometheus reads 0.0.4 so: the comma between two labels may be missing.
-            _ if is_label && format == Format::Prometheus => (after, Expected::CommaOrEnd),
+            _ if is_label && format == Format::Prometheus && !dialect.strict => (after, Expected::CommaOrEnd),
             _ => return fault(after, Expected::CommaOrEnd),
         };
     }
@@ -69,10 +72,11 @@ struct Item<'a> {
 }
 
 /// `name="value"`, or the metric's name in quotes; and the blanks after it.
-fn item(format: Format, owner: Owner, expected: Expected, input: &[u8]) -> Parsed<'_, Item<'_>> {
+fn item(dialect: Dialect, owner: Owner, expected: Expected, input: &[u8]) -> Parsed<'_, Item<'_>> {
+    let format = dialect.format;
     let in_quotes = input.first() == Some(&b'"');
     let (rest, name) = match in_quotes {
-        true => quoted(input, expected)?,
+        true => quoted(dialect, input, expected)?,
         false => bare_label_name(input).or_else(|_| fault(input, expected))?,
     };
     let (rest, _) = blanks(format).parse_complete(rest)?;
@@ -80,7 +84,7 @@ fn item(format: Format, owner: Owner, expected: Expected, input: &[u8]) -> Parse
         Some(b'=') if name.is_empty() => fault(input, Expected::LabelName),
         Some(b'=') => {
             let (rest, _) = blanks(format).parse_complete(&rest[1..])?;
-            let (rest, _) = quoted(rest, Expected::LabelValue)?;
+            let (rest, _) = quoted(dialect, rest, Expected::LabelValue)?;
             let (rest, _) = blanks(format).parse_complete(rest)?;
             Ok((rest, Item { name, is_label: true }))
         }
