@@ -11,6 +11,8 @@ use connector_core::{ResolveSecret, Secret, SecretError, SecretRef};
 #[derive(Clone, Debug, Default)]
 pub struct SecretSources {
     env_file: Option<PathBuf>,
+    allowed_env: Vec<String>,
+    allowed_dirs: Vec<PathBuf>,
     hidden_env_prefixes: Vec<String>,
     hidden_files: Vec<PathBuf>,
 }
@@ -25,6 +27,20 @@ impl SecretSources {
     #[must_use]
     pub fn env_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.env_file = Some(path.into());
+        self
+    }
+
+    /// Allows only variables whose names match this pattern, or another one given so. A `*` stands for any characters.
+    #[must_use]
+    pub fn allow_env(mut self, pattern: &str) -> Self {
+        self.allowed_env.push(pattern.to_owned());
+        self
+    }
+
+    /// Allows only files below this folder, or another one given so, once symbolic links are followed.
+    #[must_use]
+    pub fn allow_dir(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.allowed_dirs.push(dir.into());
         self
     }
 
@@ -46,6 +62,9 @@ impl SecretSources {
         if self.hidden_env_prefixes.iter().any(|prefix| name.starts_with(prefix.as_str())) {
             return Err("this variable is the daemon's own and cannot be referred to".to_owned());
         }
+        if !self.allowed_env.is_empty() && !self.allowed_env.iter().any(|pattern| matches(pattern, name)) {
+            return Err("connectors may not refer to this variable (--secret-env)".to_owned());
+        }
         if let Some(path) = &self.env_file {
             let text = std::fs::read_to_string(path).map_err(|e| format!("cannot read the env file: {e}"))?;
             if let Some(value) = variable(&text, name) {
@@ -64,6 +83,10 @@ impl SecretSources {
         let hidden = |hidden: &Path| std::fs::canonicalize(hidden).is_ok_and(|hidden| hidden == real);
         if self.hidden_files.iter().chain(&self.env_file).any(|path| hidden(path)) {
             return Err("this file is the daemon's own and cannot be referred to".to_owned());
+        }
+        let below = |dir: &PathBuf| std::fs::canonicalize(dir).is_ok_and(|dir| real.starts_with(dir));
+        if !self.allowed_dirs.is_empty() && !self.allowed_dirs.iter().any(below) {
+            return Err("connectors may not refer to this file (--secret-dir)".to_owned());
         }
         let mut text = std::fs::read_to_string(real).map_err(|e| format!("cannot read the file: {e}"))?;
         if text.ends_with('\n') {
@@ -84,6 +107,16 @@ impl ResolveSecret for SecretSources {
             _ => Err("this kind of reference is not known here".to_owned()),
         };
         found.map(Secret::new).map_err(|reason| SecretError::new(reference, reason))
+    }
+}
+
+/// Whether the whole of a name matches a pattern, in which a `*` stands for any characters.
+fn matches(pattern: &str, name: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == name,
+        Some((before, after)) => name.strip_prefix(before).is_some_and(|rest| {
+            (0..=rest.len()).any(|i| rest.get(i..).is_some_and(|rest| matches(after, rest)))
+        }),
     }
 }
 
@@ -134,5 +167,26 @@ mod tests {
     fn the_daemons_own_variables_cannot_be_named() {
         let sources = SecretSources::new().hide_env_prefix("CONNECTORD_");
         assert!(resolve(&sources, "$env:CONNECTORD_STORE").unwrap_err().contains("the daemon's own"));
+    }
+
+    #[test]
+    fn what_is_not_allowed_cannot_be_named() {
+        let sources = SecretSources::new().allow_env("PA*H").allow_env("*_TOKEN");
+        assert!(resolve(&sources, "$env:PATH").is_ok());
+        for refused in ["$env:HOME", "$env:PATHS", "$env:APATH"] {
+            assert!(resolve(&sources, refused).unwrap_err().contains("--secret-env"), "{refused}");
+        }
+        assert!(resolve(&sources, "$env:NO_SUCH_TOKEN").unwrap_err().contains("is not set"));
+
+        let (allowed, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        std::fs::write(allowed.path().join("good"), "s3cret").unwrap();
+        std::fs::write(other.path().join("bad"), "s3cret").unwrap();
+        std::os::unix::fs::symlink(other.path().join("bad"), allowed.path().join("link")).unwrap();
+        let sources = SecretSources::new().allow_dir(allowed.path());
+        let file = |dir: &Path, name: &str| format!("$file:{}", dir.join(name).display());
+        assert_eq!(resolve(&sources, &file(allowed.path(), "good")).unwrap(), "s3cret");
+        for refused in [file(other.path(), "bad"), file(allowed.path(), "link")] {
+            assert!(resolve(&sources, &refused).unwrap_err().contains("--secret-dir"), "{refused}");
+        }
     }
 }

@@ -42,7 +42,7 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     ///
     /// [`NameTaken`](StoreError::NameTaken); [`SchemaMismatch`](StoreError::SchemaMismatch) when the table exists
-    /// with other columns.
+    /// with other columns; [`BadTarget`](StoreError::BadTarget) for a name that the store keeps for itself.
     async fn create(&self, spec: ConnectorSpec, schema: &Schema) -> Result<ConnectorRecord, StoreError>;
 
     /// The connector of that id, if there is one.
@@ -64,8 +64,7 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`NotFound`](StoreError::NotFound), [`NameTaken`](StoreError::NameTaken),
-    /// [`SchemaMismatch`](StoreError::SchemaMismatch).
+    /// [`NotFound`](StoreError::NotFound), and those of [`create`](Store::create).
     async fn replace(
         &self,
         id: Uuid,
@@ -304,6 +303,9 @@ pub enum StoreError {
     /// The table exists with other columns.
     #[error("target_table: table {0:?} exists with other columns than this connector type writes")]
     SchemaMismatch(String),
+    /// This store cannot have a database or table of that name; the text begins with the field's.
+    #[error("{0}; choose another name")]
+    BadTarget(String),
     /// A filter that makes no sense for the table.
     #[error("{0}")]
     BadFilter(String),

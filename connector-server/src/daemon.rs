@@ -86,6 +86,12 @@ fn secrets(options: &Options) -> Arc<dyn ResolveSecret> {
     if let Some(file) = &options.env_file {
         sources = sources.env_file(file);
     }
+    for pattern in &options.secret_env {
+        sources = sources.allow_env(pattern);
+    }
+    for dir in &options.secret_dir {
+        sources = sources.allow_dir(dir);
+    }
     Arc::new(sources)
 }
 

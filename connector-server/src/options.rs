@@ -46,6 +46,14 @@ pub(crate) struct Options {
     #[arg(long, env = "CONNECTORD_ROLE", value_enum, default_value_t = Role::All)]
     pub(crate) role: Role,
 
+    /// Which $env: names connectors may refer to, `*` for any characters; repeatable [default: all but the daemon's own]
+    #[arg(long, env = "CONNECTORD_SECRET_ENV", value_name = "PATTERN", value_delimiter = ',')]
+    pub(crate) secret_env: Vec<String>,
+
+    /// Below which folders connectors may refer to $file: paths; repeatable [default: anywhere but the daemon's own]
+    #[arg(long, env = "CONNECTORD_SECRET_DIR", value_name = "DIR", value_delimiter = ',')]
+    pub(crate) secret_dir: Vec<PathBuf>,
+
     /// How logs are written to standard error
     #[arg(long, env = "CONNECTORD_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub(crate) log_format: LogFormat,

@@ -56,7 +56,9 @@ impl From<StoreError> for Problem {
             StoreError::NameTaken(_) => (StatusCode::CONFLICT, "name_taken"),
             StoreError::NotActive(_) => (StatusCode::CONFLICT, "not_active"),
             StoreError::SchemaMismatch(_) => (StatusCode::CONFLICT, "schema_mismatch"),
-            StoreError::BadFilter(_) => (StatusCode::BAD_REQUEST, "invalid_request"),
+            StoreError::BadTarget(_) | StoreError::BadFilter(_) => {
+                (StatusCode::BAD_REQUEST, "invalid_request")
+            }
             _ => (StatusCode::SERVICE_UNAVAILABLE, "store_unavailable"),
         };
         let detail = chain(&error);

@@ -157,10 +157,8 @@ impl DataFile {
             return Ok(table);
         }
         if name.get(..7).is_some_and(|start| start.eq_ignore_ascii_case("sqlite_")) {
-            return Err(StoreError::failed(
-                format!("target_table: {name:?} cannot be a table in SQLite; choose another name"),
-                "SQLite keeps names that begin with sqlite_ for itself",
-            ));
+            let reason = "SQLite keeps names that begin with sqlite_ for itself";
+            return Err(StoreError::BadTarget(format!("target_table: {name:?} cannot be a table: {reason}")));
         }
         self.connection.execute_batch(&table::create(name, schema)).at(&self.path)?;
         self.connection

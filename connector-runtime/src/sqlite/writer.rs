@@ -111,10 +111,9 @@ impl Files {
         use std::collections::hash_map::Entry;
         match self.open.entry(database.to_ascii_lowercase()) {
             Entry::Occupied(open) => Ok(open.into_mut()),
-            Entry::Vacant(_) if files::is_reserved(database) => Err(StoreError::failed(
-                format!("target_database: {database:?} cannot hold tables; choose another name"),
-                "control.db is the file of the store itself",
-            )),
+            Entry::Vacant(_) if files::is_reserved(database) => Err(StoreError::BadTarget(format!(
+                "target_database: {database:?} cannot hold tables: control.db is the file of the store itself"
+            ))),
             Entry::Vacant(closed) => {
                 Ok(closed.insert(DataFile::open(files::data_path(&self.dir, database)?)?))
             }

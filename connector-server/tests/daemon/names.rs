@@ -55,3 +55,18 @@ fn a_table_may_be_named_like_an_sql_keyword() {
     let name: String = file.query_row(r#"SELECT name FROM "select""#, [], |row| row.get(0)).unwrap();
     assert_eq!(name, "a");
 }
+
+#[test]
+fn names_that_the_store_keeps_for_itself_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let daemon = Daemon::start(folder.path());
+    for (field, name) in [("target_database", "Control"), ("target_table", "SQLite_master")] {
+        let mut spec = body("reserved", DAY, &json!({ "endpoint": "http://127.0.0.1:1/" }));
+        spec[field] = json!(name);
+        let (status, problem) = daemon.call("POST", "/v1/connectors", Some(&spec));
+        assert_eq!((status, &problem["code"]), (400, &json!("invalid_request")), "{problem}");
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.starts_with(&format!("{field}: {name:?}")) && detail.contains("choose another name"));
+    }
+    assert_eq!(daemon.get("/v1/connectors")["connectors"], json!([]));
+}
