@@ -73,6 +73,11 @@ impl Daemon {
         Err(Ended { status, log })
     }
 
+    /// Where the operator's page is.
+    pub(crate) fn page(&self) -> String {
+        format!("http://{}/", self.address)
+    }
+
     /// All that it has logged so far.
     pub(crate) fn log(&self) -> String {
         self.log.lock().unwrap().clone()

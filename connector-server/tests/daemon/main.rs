@@ -10,3 +10,4 @@ mod source;
 mod sources;
 mod stop;
 mod stores;
+mod strangers;
