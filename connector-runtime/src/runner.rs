@@ -4,6 +4,8 @@
 
 mod agenda;
 mod clock;
+#[cfg(test)]
+mod jumps;
 mod tick;
 
 use std::future::Future;
@@ -19,7 +21,7 @@ use uuid::Uuid;
 use crate::model::Millis;
 use crate::store::{Change, Changes, Claim, Claimed, RENEW_EVERY, Revision, Store};
 use agenda::Agenda;
-use clock::WallClock;
+use clock::{TimeOfDay, WallClock};
 use tick::{InFlight, TickTask};
 
 /// How long a stop waits for ticks in flight before it gives them back.
@@ -51,6 +53,7 @@ pub struct Runner {
     secrets: Arc<dyn ResolveSecret>,
     options: RunnerOptions,
     owner: Uuid,
+    time: TimeOfDay,
 }
 
 impl Runner {
@@ -61,7 +64,7 @@ impl Runner {
         secrets: Arc<dyn ResolveSecret>,
         options: RunnerOptions,
     ) -> Self {
-        Self { store, registry, secrets, options, owner: Uuid::new_v4() }
+        Self { store, registry, secrets, options, owner: Uuid::new_v4(), time: TimeOfDay::system() }
     }
 
     /// Runs ticks until `shutdown` resolves. Then claims nothing more, waits for what is in flight, gives back what
@@ -71,7 +74,7 @@ impl Runner {
         let in_flight = Arc::new(InFlight::default());
         let mut ticks = JoinSet::new();
         let mut agenda = Agenda::default();
-        let mut clock = WallClock::start();
+        let mut clock = WallClock::start(self.time.clone());
         let mut revision = Revision::default();
         let mut renewal = interval(RENEW_EVERY);
         renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -133,6 +136,7 @@ impl Runner {
                 return false;
             }
         };
+        fail_point!("claimed");
         let mut stale = false;
         let now = clock.now();
         for (claim, answer) in due.iter().copied().zip(answers) {
@@ -153,6 +157,7 @@ impl Runner {
                         assignment,
                         source,
                         next_due,
+                        time: self.time.clone(),
                         started_at: now,
                     };
                     let running = in_flight.enter(lease);

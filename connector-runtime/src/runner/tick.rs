@@ -10,6 +10,7 @@ use connector_core::{Cancellation, Configured, ResolveSecret, Rows, TickContext,
 use futures_util::FutureExt as _;
 use tokio::time::{Instant, sleep};
 
+use super::clock::TimeOfDay;
 use crate::model::{Millis, Outcome, TickRecord};
 use crate::store::{Assignment, FinishedTick, Lease, Store, StoreError};
 
@@ -90,6 +91,7 @@ pub(super) struct TickTask {
     pub(super) source: Configured,
     /// How long until the connector's next tick is due.
     pub(super) next_due: Duration,
+    pub(super) time: TimeOfDay,
     pub(super) started_at: Millis,
 }
 
@@ -123,13 +125,14 @@ impl TickTask {
         let record = TickRecord {
             scheduled_for: self.lease.scheduled_for,
             started_at: self.started_at,
-            finished_at: Utc::now().timestamp_millis(),
+            finished_at: self.time.now(),
             outcome,
             rows: landed,
             attempts: context.attempts(),
             error,
             runner: self.runner.clone(),
         };
+        fail_point!("ticked");
         self.land(FinishedTick { lease: self.lease, record, rows }, &cancellation, give_up_at).await;
     }
 
@@ -154,7 +157,7 @@ impl TickTask {
                 tick.record.rows = 0;
                 tick.record.outcome = Outcome::Transient;
                 tick.record.error = Some(format!("the rows could not be written: {error}"));
-                tick.record.finished_at = Utc::now().timestamp_millis();
+                tick.record.finished_at = self.time.now();
                 continue;
             }
             tokio::select! {

@@ -70,10 +70,12 @@ impl DataFile {
         if !self.begun {
             return Ok(());
         }
+        fail_point!("data-commit");
         let result = match self.lost.take() {
             Some(lost) => Err(lost.tell()),
             None => self.run("COMMIT"),
         };
+        fail_point!("data-committed");
         match result {
             Ok(()) => self.begun = false,
             Err(_) => self.roll_back(),
@@ -265,6 +267,7 @@ impl DataFile {
             if many {
                 insert.raw_execute()?;
             }
+            fail_point!("rows");
             row = end;
         }
         Ok(())

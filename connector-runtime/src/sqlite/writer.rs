@@ -197,6 +197,7 @@ fn run(
                 jobs.iter_mut().for_each(|job| job.fail(told.tell()));
             }
         }
+        fail_point!("answer");
         jobs.into_iter().for_each(Job::answer);
     }
 }
@@ -254,7 +255,9 @@ fn perform(
     if !failed.is_empty() {
         return Ok(Attempt::Again);
     }
+    fail_point!("control-commit");
     control.run("COMMIT", [])?;
+    fail_point!("control-committed");
     Ok(Attempt::Committed)
 }
 
