@@ -142,7 +142,7 @@ impl<'a> nom::error::ParseError<&'a [u8]> for Fault<'a> {
 macro_rules! expected {
     ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
         /// What the grammar can be waiting for.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub(crate) enum Expected { $($(#[$doc])* $name,)* }
 
         impl Expected {
@@ -150,6 +150,9 @@ macro_rules! expected {
             pub(crate) const fn describe(self) -> &'static str {
                 match self { $(Self::$name => $text,)* }
             }
+
+            #[cfg(test)]
+            const ALL: &[Self] = &[$(Self::$name,)*];
         }
     };
 }
@@ -192,3 +195,6 @@ expected! {
     NothingAfterEof = "nothing after `# EOF`",
     Newline = "a newline at the end of the line",
 }
+
+#[cfg(test)]
+mod tests;

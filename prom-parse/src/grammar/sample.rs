@@ -153,6 +153,7 @@ fn seconds(missing: Expected, input: &[u8]) -> Parsed<'_, Option<Timestamp>> {
     match number::float(token) {
         Ok(seconds) if seconds.is_finite() => Ok((rest, Some(Timestamp::Seconds(seconds)))),
         Ok(_) => fault(at, Expected::FiniteTimestamp),
+        Err(_) if token.is_empty() => fault(input, missing),
         Err(_) => fault(at, missing),
     }
 }

@@ -1,0 +1,55 @@
+//! Whatever the bytes: no panic, and all that the documentation of entries and errors promises.
+
+#![no_main]
+
+use std::collections::HashSet;
+
+use libfuzzer_sys::fuzz_target;
+use prom_parse::{Entry, Format, ParseError, entries};
+
+fuzz_target!(|body: &[u8]| {
+    for format in [Format::Prometheus, Format::OpenMetrics] {
+        let mut walk = entries(body, format);
+        let (mut last, mut failed) = (None, false);
+        while let Some(entry) = walk.next() {
+            assert!(!failed, "an entry after an error");
+            match entry {
+                Ok(entry) => {
+                    assert!(last <= Some(walk.offset()) && walk.offset() < body.len());
+                    last = Some(walk.offset());
+                    check(&entry);
+                }
+                Err(error) => {
+                    failed = true;
+                    check_error(body, &error);
+                }
+            }
+        }
+    }
+});
+
+fn check(entry: &Entry<'_>) {
+    let Entry::Sample(sample) = entry else { return };
+    assert!(!sample.name().is_empty());
+    let mut names = HashSet::new();
+    for (name, _) in sample.labels() {
+        assert!(!name.is_empty() && name != "__name__");
+        assert!(names.insert(name), "a label name twice");
+    }
+    assert!(sample.timestamp().is_none_or(|timestamp| timestamp.as_seconds().is_finite()));
+    if let Some(exemplar) = sample.exemplar() {
+        assert!(exemplar.labels().all(|(name, _)| !name.is_empty()));
+        assert!(exemplar.timestamp().is_none_or(f64::is_finite));
+    }
+}
+
+fn check_error(body: &[u8], error: &ParseError) {
+    let before = &body[..error.offset()];
+    let line_start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
+    assert_eq!(error.line(), before.iter().filter(|byte| **byte == b'\n').count() + 1);
+    assert_eq!(error.column(), error.offset() - line_start + 1);
+    let text = error.to_string();
+    assert!(!text.contains(|c: char| c.is_control()), "not printable: {text:?}");
+    // Each of the 32 bytes may take an escape such as `\u{feff}`.
+    assert!(error.excerpt().chars().count() <= 32 * 8 + 1);
+}
