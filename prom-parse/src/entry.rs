@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use crate::format::Format;
 use crate::grammar;
 use crate::labels::{LabelSet, Labels, unescape};
 
@@ -60,15 +61,17 @@ pub enum MetricType {
 }
 
 impl MetricType {
-    /// What the names of its samples have after the family's name, in OpenMetrics.
-    pub(crate) const fn suffixes(self) -> &'static [&'static str] {
-        match self {
-            Self::Counter => &["_total", "_created"],
-            Self::Histogram => &["_bucket", "_count", "_sum", "_created"],
-            Self::GaugeHistogram => &["_bucket", "_gcount", "_gsum"],
-            Self::Summary => &["", "_count", "_sum", "_created"],
-            Self::Info => &["_info"],
-            Self::Gauge | Self::StateSet | Self::Unknown => &[""],
+    /// What the names of its samples have after the family's name.
+    pub(crate) const fn suffixes(self, format: Format) -> &'static [&'static str] {
+        match (format, self) {
+            (Format::OpenMetrics, Self::Counter) => &["_total", "_created"],
+            (Format::OpenMetrics, Self::Histogram) => &["_bucket", "_count", "_sum", "_created"],
+            (Format::OpenMetrics, Self::GaugeHistogram) => &["_bucket", "_gcount", "_gsum"],
+            (Format::OpenMetrics, Self::Summary) => &["", "_count", "_sum", "_created"],
+            (Format::OpenMetrics, Self::Info) => &["_info"],
+            (Format::Prometheus, Self::Histogram | Self::GaugeHistogram) => &["_bucket", "_count", "_sum"],
+            (Format::Prometheus, Self::Summary) => &["", "_count", "_sum"],
+            _ => &[""],
         }
     }
 

@@ -18,6 +18,7 @@
 //! - [`samples`] pushes samples into a [`SampleSink`], which writes names, labels and values wherever they belong:
 //!   the shortest way into columns.
 //! - [`strict()`] holds a body to the rules of its format, for who writes an exporter.
+//! - [`families`] puts samples together: metrics by type, rather than lines.
 //! - [`Format::from_content_type`] says which format a response is in.
 //!
 //! The parser does no I/O and allocates nothing for an entry without escapes. What it accepts is what the Prometheus
@@ -30,6 +31,7 @@ mod block;
 mod entries;
 mod entry;
 mod error;
+mod family;
 mod fast;
 mod format;
 mod grammar;
@@ -42,6 +44,10 @@ mod window;
 pub use entries::{Entries, entries};
 pub use entry::{Entry, Exemplar, MetricType, Sample, Timestamp};
 pub use error::ParseError;
+pub use family::{
+    Bucket, Counter, Families, Family, Histogram, Metric, MetricValue, Number, Quantile, State, Summary,
+    families,
+};
 pub use format::Format;
 pub use labels::Labels;
 pub use sink::{SampleSink, samples};

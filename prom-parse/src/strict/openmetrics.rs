@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::histogram::Point;
 use super::{Broken, Rule};
 use crate::entry::{Entry, MetricType, Sample, Timestamp};
+use crate::format::Format;
 use crate::number;
 
 /// What is kept of a body: the names that are taken, and the family that the lines are about.
@@ -53,7 +54,7 @@ impl<'a> Rules<'a> {
                 Rule::OneType.ensure(family.kind.is_none(), at)?;
                 family.kind = Some(*kind);
                 family.check_unit(at)?;
-                for suffix in kind.suffixes().iter().filter(|suffix| !suffix.is_empty()) {
+                for suffix in kind.suffixes(Format::OpenMetrics).iter().filter(|suffix| !suffix.is_empty()) {
                     let taken = self.names.insert(format!("{name}{suffix}").into(), false);
                     Rule::FreeName.ensure(taken.is_none(), at)?;
                 }
@@ -139,7 +140,7 @@ impl<'a> Family<'a> {
     /// What a sample's name has after the family's, if that is what the type demands.
     fn suffix(&self, sample: &str) -> Option<&'static str> {
         let suffix = sample.strip_prefix(&*self.name)?;
-        self.kind().suffixes().iter().copied().find(|allowed| *allowed == suffix)
+        self.kind().suffixes(Format::OpenMetrics).iter().copied().find(|allowed| *allowed == suffix)
     }
 
     /// Whether a sample's name would suit the family if its type were another.

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod document;
+mod families;
 mod reference;
 
 use prom_parse::{Format, SampleSink, samples, strict};
