@@ -86,7 +86,7 @@ impl<'a> Blocks<'a> {
                     found => found,
                 }
             }
-            None => std::str::from_utf8(slice).ok(),
+            None => core::str::from_utf8(slice).ok(),
         }
     }
 }
@@ -98,5 +98,5 @@ fn utf8(block: &[u8]) -> Option<&str> {
 
 #[cfg(not(feature = "simd"))]
 fn utf8(block: &[u8]) -> Option<&str> {
-    std::str::from_utf8(block).ok()
+    core::str::from_utf8(block).ok()
 }

@@ -1,7 +1,7 @@
 //! The iterator over a body's entries.
 
-use std::borrow::Cow;
-use std::iter::FusedIterator;
+use alloc::borrow::Cow;
+use core::iter::FusedIterator;
 
 use crate::block::Blocks;
 use crate::entry::{Entry, Sample};
@@ -178,7 +178,7 @@ impl<'a> Lines<'a> {
     /// The error at the end of the body, if that is not where it may end.
     #[cold]
     fn end(&mut self) -> Option<ParseError> {
-        let state = std::mem::replace(&mut self.state, State::Done);
+        let state = core::mem::replace(&mut self.state, State::Done);
         let (body, at) = (self.blocks.body, self.blocks.at);
         match state {
             State::Open if self.format == Format::OpenMetrics => {

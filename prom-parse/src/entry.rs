@@ -1,7 +1,7 @@
 //! What an exposition consists of, borrowed from its body.
 
-use std::borrow::Cow;
-use std::fmt;
+use alloc::borrow::Cow;
+use core::fmt;
 
 use crate::format::Format;
 use crate::grammar;
@@ -9,6 +9,7 @@ use crate::labels::{LabelSet, Labels, unescape};
 
 /// One line of an exposition. Empty lines are no entries.
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "lowercase"))]
 pub enum Entry<'a> {
     /// `# HELP name text`
     Help {
@@ -32,7 +33,7 @@ pub enum Entry<'a> {
         unit: &'a str,
     },
     /// Any other line that begins with `#`, in 0.0.4 only: the bytes after the `#`, which may be anything.
-    Comment(&'a [u8]),
+    Comment(#[cfg_attr(feature = "serde", serde(serialize_with = "crate::serialize::lossy"))] &'a [u8]),
     /// One measurement.
     Sample(Sample<'a>),
     /// `# EOF`, which ends an OpenMetrics body and says that it is whole.
@@ -41,6 +42,7 @@ pub enum Entry<'a> {
 
 /// The type of a metric family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "lowercase"))]
 pub enum MetricType {
     /// Not known; `untyped` in 0.0.4.
     Unknown,
@@ -98,6 +100,7 @@ impl fmt::Display for MetricType {
 
 /// When a sample was taken, as its source says and in the unit of its format.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "lowercase"))]
 pub enum Timestamp {
     /// Milliseconds since the Unix epoch: 0.0.4.
     Millis(i64),

@@ -1,7 +1,9 @@
 //! Why a body was refused, and where.
 
-use std::error::Error;
-use std::fmt;
+use alloc::boxed::Box;
+use alloc::string::String;
+use core::error::Error;
+use core::fmt;
 
 use nom::Offset as _;
 
@@ -108,7 +110,7 @@ fn excerpt(text: &[u8]) -> String {
         // A character that the clipping cut in two is left out; bytes that are no character are shown.
         if chunk.valid().len() + chunk.invalid().len() < clipped.len() || line.len() == clipped.len() {
             out.extend(
-                chunk.invalid().iter().flat_map(|byte| std::ascii::escape_default(*byte)).map(char::from),
+                chunk.invalid().iter().flat_map(|byte| core::ascii::escape_default(*byte)).map(char::from),
             );
         }
     }

@@ -2,8 +2,9 @@
 
 mod builder;
 
-use std::borrow::Cow;
-use std::iter::FusedIterator;
+use alloc::borrow::Cow;
+use alloc::vec::Vec;
+use core::iter::FusedIterator;
 
 use crate::entries::{Entries, entries};
 use crate::entry::{Entry, Exemplar, MetricType, Sample, Timestamp};
@@ -128,6 +129,7 @@ impl<'a> Families<'a> {
 
 /// A metric family: a name, what is said of it, and its metrics.
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Family<'a> {
     /// The name, never empty; that of its samples without the suffixes of its type.
@@ -147,9 +149,11 @@ pub struct Family<'a> {
 
 /// What a family measures for one set of labels, at one time.
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Metric<'a> {
     /// Names and values in the order of the text, without `le`, `quantile` or the name of a state.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::serialize::map"))]
     pub labels: Vec<(Cow<'a, str>, Cow<'a, str>)>,
     /// The timestamp, where one is written.
     pub timestamp: Option<Timestamp>,
@@ -159,6 +163,7 @@ pub struct Metric<'a> {
 
 /// The value of a metric, by the type of its family.
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "lowercase"))]
 #[non_exhaustive]
 pub enum MetricValue<'a> {
     /// A value of which nothing is known.
@@ -181,6 +186,7 @@ pub enum MetricValue<'a> {
 
 /// The value of a gauge or of an unknown metric.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Number<'a> {
     /// The value.
@@ -191,6 +197,7 @@ pub struct Number<'a> {
 
 /// A total.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Counter<'a> {
     /// The total; missing where only the time of its creation is written.
@@ -203,6 +210,7 @@ pub struct Counter<'a> {
 
 /// How many observations were no larger than each of some bounds.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Histogram<'a> {
     /// The buckets, in the order of the text.
@@ -217,6 +225,7 @@ pub struct Histogram<'a> {
 
 /// How many observations were no larger than a bound.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Bucket<'a> {
     /// The bound, which belongs to the bucket.
@@ -229,6 +238,7 @@ pub struct Bucket<'a> {
 
 /// Quantiles of observations.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Summary {
     /// The quantiles, in the order of the text.
@@ -243,6 +253,7 @@ pub struct Summary {
 
 /// The value that a share of the observations does not exceed.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Quantile {
     /// The share, from 0 to 1 where the source keeps to the formats.
@@ -253,6 +264,7 @@ pub struct Quantile {
 
 /// A boolean of a set.
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct State<'a> {
     /// Its name.

@@ -7,7 +7,7 @@
 mod label_set;
 mod names;
 
-use std::marker::PhantomData;
+use core::marker::PhantomData;
 
 use crate::entry::{MetricType, Timestamp};
 use crate::format::Format;

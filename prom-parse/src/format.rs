@@ -2,6 +2,7 @@
 
 /// A text exposition format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "lowercase"))]
 pub enum Format {
     /// The Prometheus text format 0.0.4: `text/plain; version=0.0.4`.
     Prometheus,

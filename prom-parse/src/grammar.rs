@@ -186,7 +186,7 @@ fn quoted(dialect: Dialect, input: &[u8], expected: Expected) -> Parsed<'_, &[u8
     if dialect.is_strict(Format::Prometheus) {
         known_escapes(text)?;
     }
-    match std::str::from_utf8(text) {
+    match core::str::from_utf8(text) {
         Ok(_) => Ok((&rest[1..], text)),
         Err(error) => fault(&text[error.valid_up_to()..], Expected::Utf8),
     }

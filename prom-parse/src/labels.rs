@@ -1,8 +1,9 @@
 //! Reading the labels of a set that the grammar has accepted.
 
-use std::borrow::Cow;
-use std::fmt;
-use std::iter::FusedIterator;
+use alloc::borrow::Cow;
+use alloc::string::String;
+use core::fmt;
+use core::iter::FusedIterator;
 
 use crate::window::{Baseline, TextWindow, Window as _};
 

@@ -21,11 +21,14 @@
 //! - [`families`] puts samples together: metrics by type, rather than lines.
 //! - [`Format::from_content_type`] says which format a response is in.
 //!
-//! The parser does no I/O and allocates nothing for an entry without escapes. What it accepts is what the Prometheus
+//! The parser does no I/O and allocates nothing for an entry without escapes and with at most 32 labels. What it accepts is what the Prometheus
 //! server accepts, unless [`strict()`] is asked.
 #![deny(missing_docs)]
 #![deny(unsafe_code)]
 #![cfg_attr(not(feature = "simd"), forbid(unsafe_code))]
+#![cfg_attr(not(any(feature = "std", test)), no_std)]
+
+extern crate alloc;
 
 mod block;
 mod entries;
@@ -37,6 +40,8 @@ mod format;
 mod grammar;
 mod labels;
 mod number;
+#[cfg(feature = "serde")]
+mod serialize;
 mod sink;
 mod strict;
 mod window;

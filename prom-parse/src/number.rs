@@ -88,7 +88,7 @@ pub(crate) fn token(bytes: &[u8]) -> Option<(f64, usize)> {
 }
 
 fn any_float(token: &[u8]) -> Result<f64, Expected> {
-    let text = std::str::from_utf8(token).map_err(|_| Expected::Number)?;
+    let text = core::str::from_utf8(token).map_err(|_| Expected::Number)?;
     let value: f64 = text.parse().map_err(|_| Expected::Number)?;
     let word = text.trim_start_matches(['+', '-']).starts_with(|c: char| c.is_ascii_alphabetic());
     match value {

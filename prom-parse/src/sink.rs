@@ -1,5 +1,7 @@
 //! Samples pushed to a consumer, with no list of labels in between.
 
+use alloc::string::String;
+
 use crate::entries::Lines;
 use crate::entry::{Entry, Sample};
 use crate::error::ParseError;

@@ -5,9 +5,10 @@ mod openmetrics;
 mod prometheus;
 mod rule;
 
-use std::error::Error;
-use std::fmt;
-use std::iter::FusedIterator;
+use alloc::boxed::Box;
+use core::error::Error;
+use core::fmt;
+use core::iter::FusedIterator;
 
 use crate::entries::Lines;
 use crate::entry::Entry;
@@ -165,7 +166,7 @@ impl StrictError {
         &self.place().excerpt
     }
 
-    fn place(&self) -> &Place {
+    pub(crate) fn place(&self) -> &Place {
         match &self.0 {
             Reason::Parse(error) => error.place(),
             Reason::Rule(_, place) => place,

@@ -1,7 +1,8 @@
 //! A family while its samples come in.
 
-use std::borrow::Cow;
-use std::collections::BTreeMap;
+use alloc::borrow::Cow;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 
 use super::{Bucket, Counter, Family, Histogram, Metric, MetricValue, Number, Quantile, State, Summary};
 use crate::entry::{MetricType, Sample};

@@ -30,8 +30,14 @@ impl Names {
 
 /// Whether the name that a label set ends with, of which a first part is given, is also the name of a label before.
 /// Those labels are without blanks, each with its comma.
+///
+/// Says so of a name in a large set without looking: the grammar sorts names, which a set made to be large needs.
 #[cold]
 fn is_twice(set: &[u8], length: usize) -> bool {
+    const LARGE: usize = 1024;
+    if set.len() > LARGE {
+        return true;
+    }
     let (mut labels, name) = set.split_at(set.len() - length);
     loop {
         let Some(equals) = memchr::memchr(b'=', labels) else { return false };

@@ -1,6 +1,7 @@
 //! The braces of a sample or exemplar, and what may stand between them.
 
-use std::borrow::Cow;
+use alloc::borrow::Cow;
+use alloc::vec::Vec;
 
 use nom::Parser;
 
@@ -140,5 +141,5 @@ fn same(a: &[u8], b: &[u8]) -> bool {
 
 /// A name without its escapes; `item` has found it to be UTF-8.
 fn decoded(name: &[u8]) -> Cow<'_, str> {
-    unescape(std::str::from_utf8(name).unwrap_or_default())
+    unescape(core::str::from_utf8(name).unwrap_or_default())
 }

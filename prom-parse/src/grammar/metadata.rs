@@ -128,7 +128,7 @@ fn client_type(name: &[u8]) -> Option<MetricType> {
 }
 
 fn utf8(text: &[u8]) -> Parsed<'_, &[u8]> {
-    match std::str::from_utf8(text) {
+    match core::str::from_utf8(text) {
         Ok(_) => Ok((&[], text)),
         Err(error) => fault(&text[error.valid_up_to()..], Expected::Utf8),
     }

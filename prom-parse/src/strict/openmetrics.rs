@@ -1,7 +1,9 @@
 //! The rules of OpenMetrics: families, the metrics in them, the samples in those.
 
-use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use alloc::borrow::Cow;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::format;
+use alloc::vec::Vec;
 
 use super::histogram::Point;
 use super::{Broken, Rule};
@@ -238,10 +240,16 @@ fn value(kind: MetricType, suffix: &str, value: f64, at: usize) -> Result<(), Br
             Rule::NotNan.ensure(!value.is_nan(), at)?;
             Rule::NotNegative.ensure(value >= 0.0, at)?;
             let counts = !matches!(suffix, "_total" | "_sum");
-            Rule::WholeCount.ensure(!counts || value.fract() == 0.0, at)
+            Rule::WholeCount.ensure(!counts || is_whole(value), at)
         }
         _ => Ok(()),
     }
+}
+
+fn is_whole(value: f64) -> bool {
+    // From here on there are no fractions.
+    const LARGE: f64 = (1_u64 << 53) as f64;
+    value.abs() >= LARGE || value as i64 as f64 == value
 }
 
 fn exemplar(kind: MetricType, suffix: &str, sample: &Sample<'_>, at: usize) -> Result<(), Broken> {

@@ -1,7 +1,7 @@
 //! The rules of 0.0.4: few, since its metrics need not stand together.
 
-use std::borrow::Cow;
-use std::collections::BTreeMap;
+use alloc::borrow::Cow;
+use alloc::collections::BTreeMap;
 
 use super::{Broken, Rule};
 use crate::entry::{Entry, MetricType, Sample};

@@ -1,11 +1,12 @@
 //! The rules by name.
 
-use std::fmt;
+use core::fmt;
 
 macro_rules! rules {
     ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
         /// A rule that [`strict`](crate::strict()) holds a body to. Its `Display` form says what is expected.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case"))]
         #[non_exhaustive]
         pub enum Rule { $($(#[$doc])* $name,)* }
 

@@ -1,6 +1,6 @@
 //! Windows in plain integers.
 
-use std::ops::Range;
+use core::ops::Range;
 
 use super::{WIDTH, Window};
 
@@ -30,7 +30,7 @@ impl Window for Portable {
     #[inline(always)]
     fn load(bytes: &[u8; WIDTH]) -> Self {
         let (words, _) = bytes.as_chunks::<8>();
-        Self(std::array::from_fn(|i| u64::from_le_bytes(words[i])))
+        Self(core::array::from_fn(|i| u64::from_le_bytes(words[i])))
     }
 
     #[inline(always)]

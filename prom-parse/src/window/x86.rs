@@ -3,8 +3,8 @@
 //! It loads arrays of bytes, whose bounds the types prove, and runs code for AVX2 once the machine was asked for it.
 #![allow(unsafe_code)]
 
-use std::arch::x86_64::*;
-use std::ops::Range;
+use core::arch::x86_64::*;
+use core::ops::Range;
 
 use super::{Job, WIDTH, Window};
 
@@ -15,9 +15,12 @@ pub(crate) struct HasAvx2(());
 impl HasAvx2 {
     /// Asks the machine.
     pub(crate) fn detect() -> Option<Self> {
-        let all = is_x86_feature_detected!("avx2")
-            && is_x86_feature_detected!("bmi1")
-            && is_x86_feature_detected!("bmi2");
+        #[cfg(feature = "std")]
+        let all = std::is_x86_feature_detected!("avx2")
+            && std::is_x86_feature_detected!("bmi1")
+            && std::is_x86_feature_detected!("bmi2");
+        #[cfg(not(feature = "std"))]
+        let all = cfg!(all(target_feature = "avx2", target_feature = "bmi1", target_feature = "bmi2"));
         all.then_some(Self(()))
     }
 
@@ -75,8 +78,8 @@ fn join(halves: [u32; 2]) -> u64 {
 
 /// The properties of 32 bytes.
 mod avx2 {
-    use std::arch::asm;
-    use std::arch::x86_64::*;
+    use core::arch::asm;
+    use core::arch::x86_64::*;
 
     #[inline]
     #[target_feature(enable = "avx2")]
@@ -154,7 +157,7 @@ impl Window for Sse2 {
 
 /// The properties of 16 bytes.
 mod sse2 {
-    use std::arch::x86_64::*;
+    use core::arch::x86_64::*;
 
     /// One mask of four.
     #[inline(always)]
@@ -243,8 +246,8 @@ impl<'a> TextWindow<'a> {
         // one, and ends at one, so it cuts no character in two.
         Some(unsafe {
             (
-                std::str::from_utf8_unchecked(self.0.get_unchecked(name..name_end)),
-                std::str::from_utf8_unchecked(self.0.get_unchecked(name_end + 2..value_end)),
+                core::str::from_utf8_unchecked(self.0.get_unchecked(name..name_end)),
+                core::str::from_utf8_unchecked(self.0.get_unchecked(name_end + 2..value_end)),
             )
         })
     }
