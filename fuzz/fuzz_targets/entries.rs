@@ -5,7 +5,7 @@
 use std::collections::HashSet;
 
 use libfuzzer_sys::fuzz_target;
-use prom_parse::{Entry, Format, ParseError, entries};
+use prom_parse::{Entry, Format, MetricValue, ParseError, entries, families};
 
 fuzz_target!(|body: &[u8]| {
     for format in [Format::Prometheus, Format::OpenMetrics] {
@@ -25,8 +25,36 @@ fuzz_target!(|body: &[u8]| {
                 }
             }
         }
+        if !failed {
+            assert_eq!(samples_in_families(body, format), samples_in_entries(body, format));
+        }
     }
 });
+
+fn samples_in_entries(body: &[u8], format: Format) -> usize {
+    entries(body, format).filter(|entry| matches!(entry, Ok(Entry::Sample(_)))).count()
+}
+
+fn samples_in_families(body: &[u8], format: Format) -> usize {
+    let some = |values: &[Option<f64>]| values.iter().flatten().count();
+    let samples = |value: &MetricValue<'_>| match value {
+        MetricValue::Counter(counter) => some(&[counter.total, counter.created]),
+        MetricValue::Histogram(histogram) | MetricValue::GaugeHistogram(histogram) => {
+            histogram.buckets.len() + some(&[histogram.count, histogram.sum, histogram.created])
+        }
+        MetricValue::Summary(summary) => {
+            summary.quantiles.len() + some(&[summary.count, summary.sum, summary.created])
+        }
+        MetricValue::StateSet(states) => states.len(),
+        _ => 1,
+    };
+    families(body, format)
+        .flatten()
+        .map(|family| {
+            family.metrics.iter().map(|metric| samples(&metric.value)).sum::<usize>() + family.others.len()
+        })
+        .sum()
+}
 
 fn check(entry: &Entry<'_>) {
     let Entry::Sample(sample) = entry else { return };
