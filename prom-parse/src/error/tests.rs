@@ -92,7 +92,18 @@ const MESSAGES: &[(Expected, Level, Format, &[u8], &str)] = &[
      "line 1, column 4, offset 3: expected a newline at the end of the line, found the end of the line"),
 ];
 
+/// The error of a body. One in the first line is the same with more lines behind it, where windows can be laid over it.
 fn error(level: Level, format: Format, body: &[u8]) -> Option<String> {
+    let error = error_as_it_is(level, format, body);
+    let (first, rest) = body.split_at(body.iter().position(|byte| *byte == b'\n').map_or(0, |end| end + 1));
+    if !first.is_empty() && error.as_ref().is_some_and(|error| error.starts_with("line 1,")) {
+        let longer = [first, &b"x{y=\"z\"} 1\n".repeat(10), rest].concat();
+        assert_eq!(error_as_it_is(level, format, &longer), error);
+    }
+    error
+}
+
+fn error_as_it_is(level: Level, format: Format, body: &[u8]) -> Option<String> {
     match level {
         Server => crate::entries(body, format).find_map(Result::err).map(|error| error.to_string()),
         Strict => crate::strict(body, format).find_map(Result::err).map(|error| error.to_string()),
@@ -115,6 +126,28 @@ fn every_expectation_has_a_message() {
     let tested: HashSet<_> = MESSAGES.iter().map(|(expected, ..)| *expected).collect();
     let missing: Vec<_> = Expected::ALL.iter().filter(|expected| !tested.contains(expected)).collect();
     assert!(missing.is_empty(), "{missing:?}");
+}
+
+/// Mistakes that are easy to miss.
+#[rustfmt::skip]
+#[test]
+fn near_misses() {
+    for (format, body, message) in [
+        (Prometheus, &b"{\"a.b\" c=\"d\"} 1\n"[..], "line 1, column 8, offset 7: expected `=` after the label name, found `c=\"d\"} 1`"),
+        (Prometheus, b"a{b=\"c\",,} 1\n", "line 1, column 9, offset 8: expected a label name or `}`, found `,} 1`"),
+        (Prometheus, b"a{b=\"c\",1d=\"e\"} 1\n", "line 1, column 9, offset 8: expected a label name or `}`, found `1d=\"e\"} 1`"),
+        (Prometheus, b"a{b=\"c\"} 1 2 3\n", "line 1, column 14, offset 13: expected the end of the line, found `3`"),
+        (Prometheus, b"a 1 # {b=\"c\"} 1\n", "line 1, column 5, offset 4: expected a timestamp in whole milliseconds or the end of the line, found `# {b=\"c\"} 1`"),
+        (OpenMetrics, b"a 1 #{b=\"c\"} 1\n# EOF\n", "line 1, column 5, offset 4: expected a timestamp, an exemplar or the end of the line, found `#{b=\"c\"} 1`"),
+        (OpenMetrics, b"a 1 #x{b=\"c\"} 1\n# EOF\n", "line 1, column 5, offset 4: expected a timestamp, an exemplar or the end of the line, found `#x{b=\"c\"} 1`"),
+        (OpenMetrics, b"a 1 # xb=\"c\"} 1\n# EOF\n", "line 1, column 5, offset 4: expected a timestamp, an exemplar or the end of the line, found `# xb=\"c\"} 1`"),
+        (OpenMetrics, b"a 1 # {b=\"c\"}  1\n# EOF\n", "line 1, column 15, offset 14: expected one space and a value, found ` 1`"),
+        (OpenMetrics, b"a 1 # {b=\"c\"} 1 NaN\n# EOF\n", "line 1, column 17, offset 16: expected a finite timestamp, found `NaN`"),
+        (OpenMetrics, b"a{b=\"c\"}\t1\n# EOF\n", "line 1, column 9, offset 8: expected one space and a value, found `\\t1`"),
+        (OpenMetrics, b" a 1\n# EOF\n", "line 1, column 1, offset 0: expected a sample or one of `# HELP`, `# TYPE`, `# UNIT`, `# EOF`, found ` a 1`"),
+    ] {
+        assert_eq!(error(Server, format, body).as_deref(), Some(message));
+    }
 }
 
 /// What the server takes as text and drops as a scrape, since it would lose data.

@@ -54,7 +54,7 @@ pub(super) fn label_set(dialect: Dialect, owner: Owner, input: &[u8]) -> Parsed<
             Some(b',') => (blanks(format).parse_complete(&after[1..])?.0, Expected::LabelOrEnd),
             Some(b'}') => (after, Expected::LabelOrEnd),
             // Prometheus reads 0.0.4 so: the comma between two labels may be missing.
-            _ if is_label && format == Format::Prometheus && !dialect.strict => (after, Expected::CommaOrEnd),
+            _ if dialect == Dialect::PROMETHEUS => (after, Expected::CommaOrEnd),
             _ => return fault(after, Expected::CommaOrEnd),
         };
     }

@@ -195,6 +195,12 @@ fn stricter_than_the_server() {
 }
 
 #[test]
+fn escapes_of_a_backslash_may_stand_before_anything() {
+    let body = "# HELP a \\\\d\na{b=\"\\\\d\\\"\\n\"} 1\n";
+    assert_eq!(verdict(body, Format::Prometheus), Ok(()));
+}
+
+#[test]
 fn laxer_than_the_server() {
     for body in [
         "a 1 -5\n",
