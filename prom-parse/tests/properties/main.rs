@@ -7,13 +7,13 @@ mod families;
 mod reference;
 mod texts;
 
-use prom_parse::{Format, SampleSink, samples, strict};
+use prom_parse::{Format, SampleSink, entries, samples, strict};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
 use document::{Document, document};
 use reference::{Bits, Entry, actual};
-use texts::{edits, near_misses, soup};
+use texts::{any_bytes, edits, near_misses, soup};
 
 type Pushed = (String, Vec<(String, String)>, Bits);
 
@@ -121,6 +121,22 @@ proptest! {
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 4096, ..ProptestConfig::default() })]
+
+    #[test]
+    fn errors_are_short_and_printable_whatever_the_bytes(format in both_formats(), body in any_bytes()) {
+        let parse = entries(&body, format).find_map(Result::err);
+        let strict = strict(&body, format).find_map(Result::err);
+        let said = [
+            parse.map(|error| (error.to_string(), error.excerpt().to_owned(), error.offset())),
+            strict.map(|error| (error.to_string(), error.excerpt().to_owned(), error.offset())),
+        ];
+        for (message, excerpt, offset) in said.into_iter().flatten() {
+            prop_assert!(!message.contains(|c: char| c.is_control()), "{:?}", message);
+            prop_assert!(offset <= body.len());
+            // A byte may take as much as `\u{7f}`, and an ellipsis may follow.
+            prop_assert!(excerpt.chars().count() <= 32 * 6 + 1);
+        }
+    }
 
     #[test]
     fn the_reference_agrees_on_near_misses(format in both_formats(), text in near_misses()) {

@@ -4,6 +4,16 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
+/// Bytes that begin like a line, so that an error may stand anywhere in what follows.
+pub(crate) fn any_bytes() -> impl Strategy<Value = Vec<u8>> {
+    let start = select(vec!["", "a", "a{", "a{b=\"", "a 1 ", "# TYPE ", "# HELP a ", "a 1 # {", "a 1\n"]);
+    let rest = prop_oneof![
+        vec(any::<u8>(), 0..80),
+        vec(any::<char>(), 0..40).prop_map(|text| { text.into_iter().collect::<String>().into_bytes() })
+    ];
+    (start, rest).prop_map(|(start, rest)| [start.as_bytes(), &rest].concat())
+}
+
 /// Text out of the pieces that lines are made of, in any order.
 pub(crate) fn soup() -> impl Strategy<Value = Vec<u8>> {
     let piece = select(vec![
