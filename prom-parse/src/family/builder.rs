@@ -67,7 +67,7 @@ impl<'a> Builder<'a> {
             MetricType::Info if single.value == 1.0 => MetricValue::Info,
             _ => {
                 match self.part(&mut labels, suffix, sample.value()) {
-                    Some(part) => self.add_part(labels, sample, part),
+                    Some(part) => self.add_part(labels, sample, &part),
                     None => self.family.others.push(*sample),
                 }
                 return;
@@ -97,18 +97,15 @@ impl<'a> Builder<'a> {
         })
     }
 
-    fn add_part(&mut self, labels: Labels<'a>, sample: &Sample<'a>, part: Part<'a>) {
+    fn add_part(&mut self, labels: Labels<'a>, sample: &Sample<'a>, part: &Part<'a>) {
         let mut key = labels.clone();
         key.sort_unstable();
         let metrics = &mut self.family.metrics;
         let latest = self.latest.get(&key).and_then(|latest| metrics.get_mut(*latest));
-        let part = match latest.filter(|metric| metric.timestamp == sample.timestamp()) {
-            Some(metric) => match metric.value.fill(part, sample) {
-                None => return,
-                Some(part) => part,
-            },
-            None => part,
-        };
+        let at_this_time = latest.filter(|metric| metric.timestamp == sample.timestamp());
+        if at_this_time.is_some_and(|metric| metric.value.fill(part, sample)) {
+            return;
+        }
         let mut value = match self.family.kind {
             MetricType::Counter => MetricValue::Counter(Counter::default()),
             MetricType::Histogram => MetricValue::Histogram(Histogram::default()),
@@ -124,61 +121,58 @@ impl<'a> Builder<'a> {
 }
 
 impl<'a> MetricValue<'a> {
-    /// Puts a part where it belongs. Returns it where its place is taken.
-    fn fill(&mut self, part: Part<'a>, sample: &Sample<'a>) -> Option<Part<'a>> {
-        let value = sample.value();
-        let place = match (&mut *self, &part) {
+    /// Puts a part in its place; false where that is taken.
+    fn fill(&mut self, part: &Part<'a>, sample: &Sample<'a>) -> bool {
+        match (self, part) {
             (Self::Counter(counter), Part::Total) => {
-                if counter.total.is_none() {
+                let is_free = set(&mut counter.total, sample);
+                if is_free {
                     counter.exemplar = sample.exemplar();
                 }
-                &mut counter.total
+                is_free
             }
-            (Self::Counter(counter), _) => &mut counter.created,
+            (Self::Counter(counter), _) => set(&mut counter.created, sample),
             (Self::Histogram(histogram) | Self::GaugeHistogram(histogram), part) => match part {
                 Part::Bucket(bound) => {
-                    if repeats(&histogram.buckets, |bucket| bucket.upper_bound == *bound) {
-                        return Some(Part::Bucket(*bound));
-                    }
-                    let exemplar = sample.exemplar();
-                    histogram.buckets.push(Bucket { upper_bound: *bound, count: value, exemplar });
-                    return None;
+                    let (upper_bound, count) = (*bound, sample.value());
+                    let bucket = Bucket { upper_bound, count, exemplar: sample.exemplar() };
+                    push(&mut histogram.buckets, bucket, |bucket| bucket.upper_bound == *bound)
                 }
-                Part::Count => &mut histogram.count,
-                Part::Sum => &mut histogram.sum,
-                _ => &mut histogram.created,
+                Part::Count => set(&mut histogram.count, sample),
+                Part::Sum => set(&mut histogram.sum, sample),
+                _ => set(&mut histogram.created, sample),
             },
             (Self::Summary(summary), part) => match part {
                 Part::Quantile(quantile) => {
-                    if repeats(&summary.quantiles, |known| known.quantile == *quantile) {
-                        return Some(Part::Quantile(*quantile));
-                    }
-                    summary.quantiles.push(Quantile { quantile: *quantile, value });
-                    return None;
+                    let new = Quantile { quantile: *quantile, value: sample.value() };
+                    push(&mut summary.quantiles, new, |known| known.quantile == *quantile)
                 }
-                Part::Count => &mut summary.count,
-                Part::Sum => &mut summary.sum,
-                _ => &mut summary.created,
+                Part::Count => set(&mut summary.count, sample),
+                Part::Sum => set(&mut summary.sum, sample),
+                _ => set(&mut summary.created, sample),
             },
             (Self::StateSet(states), Part::State(name)) => {
-                if repeats(states, |state| state.name == *name) {
-                    return Some(part);
-                }
-                states.push(State { name: name.clone(), enabled: value == 1.0 });
-                return None;
+                let state = State { name: name.clone(), enabled: sample.value() == 1.0 };
+                push(states, state, |state| state.name == *name)
             }
-            _ => return None,
-        };
-        if place.is_some() {
-            return Some(part);
+            // `Builder::part` gives a type no other parts.
+            _ => false,
         }
-        *place = Some(value);
-        None
     }
 }
 
-/// Whether the first or the last of some items is there again: a metric that is repeated begins like that, and to look at
-/// all of them would take time without end.
-fn repeats<T>(items: &[T], is_same: impl Fn(&T) -> bool) -> bool {
-    items.first().is_some_and(&is_same) || items.last().is_some_and(is_same)
+fn set(place: &mut Option<f64>, sample: &Sample<'_>) -> bool {
+    let is_free = place.is_none();
+    place.get_or_insert(sample.value());
+    is_free
+}
+
+/// Adds an item unless it is there. Only the first and the last are looked at: a metric that is repeated begins like that,
+/// and to look at all of them would take time without end.
+fn push<T>(items: &mut Vec<T>, item: T, is_same: impl Fn(&T) -> bool) -> bool {
+    let is_new = !items.first().is_some_and(&is_same) && !items.last().is_some_and(is_same);
+    if is_new {
+        items.push(item);
+    }
+    is_new
 }
