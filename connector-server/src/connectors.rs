@@ -22,7 +22,7 @@ use crate::request::{JsonObject, Params, Segments};
 const LIST_LIMIT: usize = 1_000;
 
 /// The most ticks that one answer has.
-const TICKS_LIMIT: usize = 10_000;
+const TICKS_LIMIT: usize = 100_000;
 
 pub(crate) async fn create(
     Shared(app): Shared<Arc<App>>,

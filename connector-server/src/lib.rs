@@ -34,7 +34,7 @@
 //! | `POST /v1/connectors/{id}/trigger` | 202, `{"scheduled_for"}` |
 //! | `POST /v1/connectors/{id}/pause` | 200, the connector |
 //! | `POST /v1/connectors/{id}/resume` | 200, the connector |
-//! | `GET /v1/connectors/{id}/ticks?limit=` | `{"ticks"}`, newest first, 100 unless told, at most 10,000 |
+//! | `GET /v1/connectors/{id}/ticks?limit=` | `{"ticks"}`, newest first, 100 unless told, at most 100,000 |
 //! | `GET /v1/connector-types` | `{"connector_types"}` |
 //! | `POST /v1/connector-types/{type_id}/validate` | 200 `{"valid": true}` |
 //! | `POST /v1/connector-types/{type_id}/preview` | one tick, nothing kept: `{"rows", "row_count", "attempts", "duration_ms"}` |
