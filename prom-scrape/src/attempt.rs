@@ -6,32 +6,29 @@ use bytes::Bytes;
 use http::{HeaderValue, Request, Response, Uri, Version, header};
 use http_body_util::Empty;
 use hyper::body::{Body, Incoming};
-use hyper_util::client::legacy;
-use hyper_util::client::legacy::connect::HttpInfo;
+use url::{Position, Url};
 
 use crate::body::{self, Limits};
-use crate::connect::Connector;
-use crate::decode::Encoding;
-use crate::error::{Beneath, Error, ErrorKind, excerpt, find_cause};
+use crate::connect::{Connection, Connector};
+use crate::decode::{self, Encoding};
+use crate::error::{Error, ErrorKind, excerpt};
 use crate::phase::{Phase, Progress};
+use crate::pool::Pool;
 use crate::redirect::Chain;
 use crate::retry::retry_after;
 use crate::scrape::Scrape;
-
-pub(crate) type Pool = legacy::Client<Connector, Empty<Bytes>>;
+use crate::target::origin_slice;
 
 /// OpenMetrics first, the older text format next, and anything rather than a refusal.
 static ACCEPT: HeaderValue = HeaderValue::from_static(
     "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,text/plain;version=0.0.4;q=0.5,*/*;q=0.4",
 );
-static ACCEPT_ENCODING: HeaderValue = HeaderValue::from_static("gzip");
+static ACCEPT_ENCODING: HeaderValue = HeaderValue::from_static(decode::ACCEPTED);
 const SCRAPE_TIMEOUT: &str = "x-prometheus-scrape-timeout-seconds";
-
-/// How many dead connections out of the pool one request may meet before that counts as its failure.
-const MOST_STALE: u32 = 8;
 
 pub(crate) struct Attempt<'a> {
     pub(crate) pool: &'a Pool,
+    pub(crate) connector: &'a Connector,
     pub(crate) user_agent: &'a HeaderValue,
     pub(crate) limits: Limits,
     pub(crate) timeout: Duration,
@@ -39,59 +36,88 @@ pub(crate) struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
-    /// Follows `chain` to its end and reads what is there.
-    pub(crate) async fn run(&self, mut chain: Chain<'_>) -> Result<Scrape, Error> {
+    /// Follows `chain` to its end and reads what is there into `buffer`.
+    pub(crate) async fn run(&self, mut chain: Chain<'_>, buffer: &mut Vec<u8>) -> Result<Scrape, Error> {
         loop {
-            let response = self.send(&chain).await?;
+            let (response, connection) = self.send(&chain).await?;
             let status = response.status().as_u16();
-            if Chain::is_redirect(status, response.headers()) {
-                chain.follow(response.headers()).map_err(|e| e.with_status(status))?;
-                body::drain(response.into_body()).await;
-            } else if status == 200 {
-                return self.receive(response, &chain).await;
-            } else {
-                let message = format!("{} answered HTTP {}", chain.place(), response.status());
-                let wait = retry_after(response.headers(), SystemTime::now());
-                body::drain(response.into_body()).await;
-                return Err(Error::new(ErrorKind::Status, message)
-                    .with_status(status)
-                    .with_retry_after(wait));
+            if status == 200 {
+                let scrape = self.receive(response, &chain, connection.is_http2(), buffer).await?;
+                self.pool.put(origin_slice(chain.current()), connection);
+                return Ok(scrape);
             }
+            let (head, rest) = response.into_parts();
+            let origin = origin_slice(chain.current()).to_owned();
+            let next = if Chain::is_redirect(status, &head.headers) {
+                chain.follow(&head.headers).map_err(|e| e.with_status(status))
+            } else {
+                let message = format!("{} answered HTTP {}", chain.place(), head.status);
+                Err(Error::new(ErrorKind::Status, message)
+                    .with_status(status)
+                    .with_retry_after(retry_after(&head.headers, SystemTime::now())))
+            };
+            if body::drain(rest).await {
+                self.pool.put(&origin, connection);
+            }
+            next?;
         }
     }
 
-    async fn send(&self, chain: &Chain<'_>) -> Result<Response<Incoming>, Error> {
-        let uri = chain.uri()?;
-        for _ in 0..MOST_STALE {
-            self.progress.begin_request();
-            match self.pool.request(self.request(uri.clone(), chain.authorization())).await {
-                Ok(response) => return Ok(response),
-                Err(error) if self.progress.is_fresh() || !is_stale(&error) => {
-                    return Err(self.unsent(error, chain));
-                }
-                // The server had closed an idle connection, which only showed when it was used: nothing has failed yet.
+    /// Sends the request for the current hop, over a kept connection if there is one.
+    async fn send(&self, chain: &Chain<'_>) -> Result<(Response<Incoming>, Connection), Error> {
+        if let Some(connection) = self.pool.take(origin_slice(chain.current())).await {
+            match self.exchange(connection, chain).await? {
+                Ok(answered) => return Ok(answered),
+                Err(error) if error.is_parse() => return Err(no_response(error, chain)),
+                // The server had closed the idle connection, which only showed when it was used: nothing has failed
+                // yet, and another kept one would be in no better state.
                 Err(_) => {}
             }
         }
-        let message = format!("{} closes every connection that it kept open", chain.place());
-        Err(Error::new(ErrorKind::Transport, message))
+        let connection = self.connector.connect(chain, self.progress).await?;
+        self.exchange(connection, chain).await?.map_err(|e| no_response(e, chain))
     }
 
-    fn request(&self, uri: Uri, authorization: Option<&HeaderValue>) -> Request<Empty<Bytes>> {
+    async fn exchange(
+        &self,
+        mut connection: Connection,
+        chain: &Chain<'_>,
+    ) -> Result<Result<(Response<Incoming>, Connection), hyper::Error>, Error> {
+        let request = self.request(chain, connection.is_http2())?;
+        self.progress.sending(connection.route());
+        Ok(connection.send(request).await.map(|response| (response, connection)))
+    }
+
+    fn request(&self, chain: &Chain<'_>, http2: bool) -> Result<Request<Empty<Bytes>>, Error> {
+        let url = chain.current();
         let mut request = Request::new(Empty::new());
-        *request.uri_mut() = uri;
         let headers = request.headers_mut();
+        if !http2 {
+            headers.insert(header::HOST, host(url));
+        }
         headers.insert(header::ACCEPT, ACCEPT.clone());
         headers.insert(header::ACCEPT_ENCODING, ACCEPT_ENCODING.clone());
         headers.insert(header::USER_AGENT, self.user_agent.clone());
         headers.insert(SCRAPE_TIMEOUT, timeout_header(self.timeout));
-        if let Some(authorization) = authorization {
+        if let Some(authorization) = chain.authorization() {
             headers.insert(header::AUTHORIZATION, authorization.clone());
         }
-        request
+        let uri = chain.uri()?;
+        // HTTP/1.1 names the host in a header of its own, HTTP/2 beside the path.
+        *request.uri_mut() = match uri.path_and_query() {
+            Some(path) if !http2 => Uri::from(path.clone()),
+            _ => uri,
+        };
+        Ok(request)
     }
 
-    async fn receive(&self, response: Response<Incoming>, chain: &Chain<'_>) -> Result<Scrape, Error> {
+    async fn receive(
+        &self,
+        response: Response<Incoming>,
+        chain: &Chain<'_>,
+        http2: bool,
+        buffer: &mut Vec<u8>,
+    ) -> Result<Scrape, Error> {
         self.progress.enter(Phase::Body);
         let place = chain.place();
         let (head, incoming) = response.into_parts();
@@ -109,19 +135,19 @@ impl Attempt<'_> {
                 return Err(Error::new(ErrorKind::Encoding, message));
             }
         };
-        let length_framed =
-            chunked || head.version == Version::HTTP_2 || incoming.size_hint().exact().is_some();
+        let length_framed = chunked || http2 || incoming.size_hint().exact().is_some();
         let content_type =
             head.headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).map(str::to_owned);
-        let (body, wire_len) = body::read(incoming, encoding, self.limits, &place).await?;
-        if !length_framed && !body::ends_properly(&body, content_type.as_deref()) {
+        let wire_len = body::read(incoming, encoding, self.limits, &place, buffer).await?;
+        if !length_framed && !body::ends_properly(buffer, content_type.as_deref()) {
             let message = format!(
                 "the body of {place} may have been cut short: it ends with its connection and not with a whole line"
             );
             return Err(Error::new(ErrorKind::Truncated, message));
         }
+        let route = self.progress.route();
         Ok(Scrape {
-            body,
+            body: std::mem::take(buffer),
             content_type,
             attempts: 0,
             length_framed,
@@ -133,57 +159,27 @@ impl Attempt<'_> {
                 _ => "HTTP/1.1",
             },
             url: chain.current().to_string(),
-            peer: head.extensions.get::<HttpInfo>().map(HttpInfo::remote_addr),
-            tls: self.progress.tls(),
+            peer: route.peer,
+            tls: route.tls,
             timings: self.progress.timings(),
         })
     }
-
-    /// The error for a request that got no response.
-    fn unsent(&self, error: legacy::Error, chain: &Chain<'_>) -> Error {
-        let place = chain.place();
-        let (kind, message) =
-            if find_cause::<hyper::Error>(&error).is_some_and(hyper::Error::is_parse_too_large) {
-                (ErrorKind::TooLarge, format!("the head of the response of {place} is too large"))
-            } else if !error.is_connect() {
-                (ErrorKind::Transport, format!("{place} gave no complete HTTP response"))
-            } else {
-                let message = match self.progress.phase() {
-                    Phase::Resolve => format!("the host name of {place} does not resolve"),
-                    Phase::Tls => format!("the TLS handshake with {place} failed{}", tls_reason(&error)),
-                    _ => format!("no connection to {place}"),
-                };
-                (ErrorKind::Connect, message)
-            };
-        Error::new(kind, message).caused_by(Beneath(error))
-    }
 }
 
-/// Whether this is how a connection ends that the other side had closed while it was idle.
-fn is_stale(error: &legacy::Error) -> bool {
-    let closed = |e: &hyper::Error| e.is_incomplete_message() || e.is_canceled() || e.is_closed();
-    find_cause::<hyper::Error>(error).is_some_and(closed)
-        || find_cause::<std::io::Error>(error).is_some_and(|e| {
-            matches!(e.kind(), std::io::ErrorKind::ConnectionReset | std::io::ErrorKind::BrokenPipe)
-        })
-}
-
-/// What an operator should know about a certificate that was not accepted.
-fn tls_reason(error: &legacy::Error) -> &'static str {
-    use rustls::CertificateError as C;
-    let Some(rustls::Error::InvalidCertificate(reason)) = find_cause::<rustls::Error>(error) else {
-        return "";
+fn no_response(error: hyper::Error, chain: &Chain<'_>) -> Error {
+    let place = chain.place();
+    let (kind, message) = if error.is_parse_too_large() {
+        (ErrorKind::TooLarge, format!("the head of the response of {place} is too large"))
+    } else {
+        (ErrorKind::Transport, format!("{place} gave no complete HTTP response"))
     };
-    match reason {
-        C::Expired | C::ExpiredContext { .. } => ": its certificate has expired",
-        C::NotValidYet | C::NotValidYetContext { .. } => ": its certificate is not valid yet",
-        C::NotValidForName | C::NotValidForNameContext { .. } => ": its certificate is for another host name",
-        C::Revoked => ": its certificate was revoked",
-        C::UnknownIssuer => {
-            ": its certificate is self-signed or from an authority that is not trusted here (SSL_CERT_FILE names others)"
-        }
-        _ => ": its certificate is not acceptable",
-    }
+    Error::new(kind, message).caused_by(error)
+}
+
+/// Host and, unless it is the scheme's own, port.
+fn host(url: &Url) -> HeaderValue {
+    HeaderValue::from_str(&url[Position::BeforeHost..Position::AfterPort])
+        .expect("a host of a URL is ASCII without control characters")
 }
 
 /// The timeout in seconds, as the shortest decimal.

@@ -1,7 +1,7 @@
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 
-use crate::decode::{DecodeError, Decoder, Encoding};
+use crate::decode::{DecodeError, Encoding, Space};
 use crate::error::{Error, ErrorKind, find_cause};
 
 /// How large a body may be, in bytes.
@@ -11,10 +11,7 @@ pub(crate) struct Limits {
     pub(crate) decompressed: usize,
 }
 
-/// What a `Content-Length` can make us set aside before anything has come.
-const MOST_AHEAD: u64 = 16 << 20;
-
-/// Reads and decodes a whole body into one buffer. Returns it with its size on the wire.
+/// Reads and decodes a whole body into `body`, in place of what it held. Returns its size on the wire.
 ///
 /// The limits hold while reading, so nothing larger than them is ever held.
 pub(crate) async fn read(
@@ -22,7 +19,8 @@ pub(crate) async fn read(
     encoding: Encoding,
     limits: Limits,
     place: &str,
-) -> Result<(Vec<u8>, u64), Error> {
+    body: &mut Vec<u8>,
+) -> Result<u64, Error> {
     let wire_limit = match encoding {
         Encoding::Identity => limits.decompressed,
         _ => limits.compressed,
@@ -34,8 +32,13 @@ pub(crate) async fn read(
     if announced > wire_limit {
         return Err(too_large(wire_limit, if encoding == Encoding::Identity { "" } else { on_the_wire }));
     }
-    let mut body = Vec::with_capacity(usize::try_from(announced.min(MOST_AHEAD)).unwrap_or(0));
-    let (mut decoder, mut wire_len): (Decoder, u64) = (encoding.decoder(), 0);
+    body.clear();
+    let expected = match encoding {
+        Encoding::Identity => usize::try_from(announced).unwrap_or(limits.decompressed),
+        _ => 0,
+    };
+    let mut space = Space { body, expected, limit: limits.decompressed };
+    let mut wire_len = 0;
     let failed = |error: DecodeError| match error {
         DecodeError::TooLarge => too_large(limits.decompressed as u64, ""),
         DecodeError::Truncated => Error::new(
@@ -47,6 +50,7 @@ pub(crate) async fn read(
             format!("the body of {place} is not valid {}: {why}", encoding.as_str()),
         ),
     };
+    let mut decoder = encoding.decoder().map_err(failed)?;
     while let Some(frame) = incoming.frame().await {
         let Ok(piece) = frame.map_err(|e| broken(e, place))?.into_data() else { continue };
         wire_len += piece.len() as u64;
@@ -54,13 +58,13 @@ pub(crate) async fn read(
             return Err(too_large(wire_limit, on_the_wire));
         }
         let mut input = &piece[..];
-        while decoder.step(&mut input, &mut body, limits.decompressed).map_err(failed)? {
+        while decoder.step(&mut input, &mut space).map_err(failed)? {
             // A small piece can decode to a very long text: the deadline and other tasks get their turn in between.
             tokio::task::yield_now().await;
         }
     }
     decoder.finish().map_err(failed)?;
-    Ok((body, wire_len))
+    Ok(wire_len)
 }
 
 fn broken(error: hyper::Error, place: &str) -> Error {
@@ -85,24 +89,26 @@ pub(crate) fn ends_properly(body: &[u8], content_type: Option<&str>) -> bool {
 }
 
 /// Reads what is left of a body that nobody wants, so that its connection can be used again, if that is little.
-pub(crate) async fn drain(mut incoming: Incoming) {
+/// Returns whether it came to the end.
+pub(crate) async fn drain(mut incoming: Incoming) -> bool {
     const MOST: u64 = 16 * 1024;
     const LONGEST: std::time::Duration = std::time::Duration::from_millis(100);
     if incoming.size_hint().lower() > MOST {
-        return;
+        return false;
     }
     let reading = async {
         let mut left = MOST;
-        while let Some(Ok(frame)) = incoming.frame().await {
+        while let Some(frame) = incoming.frame().await {
+            let Ok(frame) = frame else { return false };
             let len = frame.data_ref().map_or(0, |piece| piece.len() as u64);
             if len > left {
-                break;
+                return false;
             }
             left -= len;
         }
+        true
     };
-    // Running out of time only costs the connection.
-    let _ = tokio::time::timeout(LONGEST, reading).await;
+    tokio::time::timeout(LONGEST, reading).await.unwrap_or(false)
 }
 
 #[cfg(test)]

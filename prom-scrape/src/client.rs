@@ -3,21 +3,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderValue;
-use hyper_util::client::legacy;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::time::Instant;
 
-use crate::attempt::{Attempt, Pool};
+use crate::attempt::Attempt;
 use crate::body::Limits;
-use crate::connect::{Connector, tls_config};
+use crate::connect::Connector;
 use crate::credentials::Credentials;
 use crate::error::{BoxError, Error, ErrorKind};
 use crate::options::ScrapeOptions;
 use crate::phase::Progress;
+use crate::pool::{Keep, Pool};
 use crate::redirect::Chain;
 use crate::retry::Retry;
 use crate::scrape::Scrape;
 use crate::target::Target;
+use crate::tls;
 
 /// Scrapes targets. Cheap to clone; all clones share one pool of connections, so that one client should live as long
 /// as the process.
@@ -30,6 +30,7 @@ pub struct Client {
 
 struct Inner {
     pool: Pool,
+    connector: Connector,
     user_agent: HeaderValue,
     limits: Limits,
     redirects: usize,
@@ -53,8 +54,7 @@ pub struct ClientBuilder {
     redirects: usize,
     retries: u32,
     max_head_bytes: usize,
-    idle_per_host: usize,
-    idle_timeout: Duration,
+    keep: Keep,
     roots: Vec<Vec<u8>>,
 }
 
@@ -96,6 +96,41 @@ impl Client {
         F: Fn() -> Result<Credentials, E>,
         E: Into<BoxError>,
     {
+        self.scrape_into(target, credentials, options, Vec::new()).await
+    }
+
+    /// As [`scrape`](Self::scrape), with a buffer for the body that has served before: a target's exposition is about
+    /// as large as it was the last time, so that nothing needs to be allocated.
+    ///
+    /// What the buffer holds is dropped. It comes back from [`Scrape::into_body`]; a scrape that fails keeps it.
+    ///
+    /// ```no_run
+    /// # use prom_scrape::{Client, Credentials, Error, ScrapeOptions, Target};
+    /// # async fn f(client: Client, target: Target) -> Result<(), Error> {
+    /// let mut buffer = Vec::new();
+    /// loop {
+    ///     let anonymous = || Ok::<_, Error>(Credentials::None);
+    ///     let scrape = client.scrape_into(&target, anonymous, &ScrapeOptions::new(), buffer).await?;
+    ///     println!("{} bytes", scrape.body().len());
+    ///     buffer = scrape.into_body();
+    /// }
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for [`scrape`](Self::scrape).
+    pub async fn scrape_into<F, E>(
+        &self,
+        target: &Target,
+        credentials: F,
+        options: &ScrapeOptions<'_>,
+        mut buffer: Vec<u8>,
+    ) -> Result<Scrape, Error>
+    where
+        F: Fn() -> Result<Credentials, E>,
+        E: Into<BoxError>,
+    {
         let mut retry = Retry::new(self.inner.retries, due(options.retry_within));
         let mut attempts = 0;
         loop {
@@ -110,7 +145,8 @@ impl Client {
             if let Some(hook) = options.on_attempt {
                 hook();
             }
-            let error = match self.attempt(target, authorization.as_ref(), options.timeout).await {
+            let attempt = self.attempt(target, authorization.as_ref(), options.timeout, &mut buffer);
+            let error = match attempt.await {
                 Ok(scrape) => return Ok(Scrape { attempts, ..scrape }),
                 Err(error) => error.with_attempts(attempts),
             };
@@ -124,17 +160,19 @@ impl Client {
         target: &Target,
         authorization: Option<&HeaderValue>,
         timeout: Duration,
+        buffer: &mut Vec<u8>,
     ) -> Result<Scrape, Error> {
         let (inner, progress) = (&*self.inner, Progress::new());
         let attempt = Attempt {
             pool: &inner.pool,
+            connector: &inner.connector,
             user_agent: &inner.user_agent,
             limits: inner.limits,
             timeout,
             progress: &progress,
         };
         let chain = Chain::new(target, authorization, inner.redirects);
-        let result = match tokio::time::timeout(timeout, progress.scope(attempt.run(chain))).await {
+        let result = match tokio::time::timeout(timeout, attempt.run(chain, buffer)).await {
             Ok(result) => result,
             Err(_) => {
                 let (origin, phase) = (target.origin(), progress.phase());
@@ -144,7 +182,7 @@ impl Client {
                 Err(Error::new(ErrorKind::Timeout, message))
             }
         };
-        result.map_err(|e| e.with_progress(progress.phase(), progress.timings(), progress.tls()))
+        result.map_err(|e| e.with_progress(progress.phase(), progress.timings(), progress.route().tls))
     }
 }
 
@@ -170,8 +208,7 @@ impl Default for ClientBuilder {
             redirects: 10,
             retries: 3,
             max_head_bytes: 256 << 10,
-            idle_per_host: 2,
-            idle_timeout: Duration::from_secs(90),
+            keep: Keep { in_all: 512, per_host: 8, timeout: Duration::from_secs(90) },
             roots: Vec::new(),
         }
     }
@@ -214,15 +251,22 @@ impl ClientBuilder {
         self
     }
 
-    /// How many idle connections are kept for each host and port. Unless told: 2.
+    /// How many idle connections are kept, to all hosts together. Unless told: 512, which leaves room under the usual
+    /// limit of 1,024 open files. With more targets than this, some connect anew for each scrape.
+    pub fn max_idle(mut self, connections: usize) -> Self {
+        self.keep.in_all = connections;
+        self
+    }
+
+    /// How many idle connections are kept for each host and port. Unless told: 8.
     pub fn max_idle_per_host(mut self, connections: usize) -> Self {
-        self.idle_per_host = connections;
+        self.keep.per_host = connections;
         self
     }
 
     /// How long an idle connection is kept. Unless told: 90 s.
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
-        self.idle_timeout = timeout;
+        self.keep.timeout = timeout;
         self
     }
 
@@ -242,15 +286,14 @@ impl ClientBuilder {
         let user_agent = HeaderValue::from_str(&self.user_agent).map_err(|e| {
             Error::new(ErrorKind::Setup, "the user agent cannot be sent in a header").caused_by(e)
         })?;
-        let pool = legacy::Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(self.idle_timeout)
-            .pool_max_idle_per_host(self.idle_per_host)
-            .http1_max_buf_size(self.max_head_bytes)
-            .http2_max_header_list_size(u32::try_from(self.max_head_bytes).unwrap_or(u32::MAX))
-            .build(Connector::new(tls_config(&self.roots)?));
-        let inner =
-            Inner { pool, user_agent, limits: self.limits, redirects: self.redirects, retries: self.retries };
+        let inner = Inner {
+            pool: Pool::new(self.keep),
+            connector: Connector::new(tls::config(&self.roots)?, self.max_head_bytes),
+            user_agent,
+            limits: self.limits,
+            redirects: self.redirects,
+            retries: self.retries,
+        };
         Ok(Client { inner: Arc::new(inner) })
     }
 }

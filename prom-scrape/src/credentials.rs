@@ -2,6 +2,7 @@ use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use http::HeaderValue;
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
@@ -46,7 +47,7 @@ impl Credentials {
                     return Err(invalid("the bearer token is empty"));
                 }
                 refuse_control(token, "the bearer token")?;
-                Zeroizing::new(format!("Bearer {token}"))
+                joined(&["Bearer ", token])
             }
             Self::Basic { username, password } => {
                 if username.contains(':') {
@@ -54,14 +55,29 @@ impl Credentials {
                 }
                 refuse_control(username, "the user name")?;
                 refuse_control(password.expose_secret(), "the password")?;
-                let pair = Zeroizing::new(format!("{username}:{}", password.expose_secret()));
-                Zeroizing::new(format!("Basic {}", *Zeroizing::new(STANDARD.encode(pair.as_bytes()))))
+                let pair = joined(&[username, ":", password.expose_secret()]);
+                joined(&["Basic ", &Zeroizing::new(STANDARD.encode(pair.as_bytes()))])
             }
         };
-        let mut value = HeaderValue::from_bytes(text.as_bytes())
+        // The header owns the one copy, and wipes it when the last request with it is done.
+        let mut value = HeaderValue::from_maybe_shared(Bytes::from_owner(Wiped(text)))
             .map_err(|_| invalid("the credentials cannot be sent in a header"))?;
         value.set_sensitive(true);
         Ok(Some(value))
+    }
+}
+
+/// The parts in one allocation: one that grows would leave copies behind.
+fn joined(parts: &[&str]) -> Zeroizing<String> {
+    Zeroizing::new(parts.concat())
+}
+
+/// Bytes that are wiped from memory when they are dropped.
+struct Wiped(Zeroizing<String>);
+
+impl AsRef<[u8]> for Wiped {
+    fn as_ref(&self) -> &[u8] {
+        self.0.as_bytes()
     }
 }
 

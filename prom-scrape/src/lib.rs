@@ -12,10 +12,12 @@ mod decode;
 mod error;
 mod options;
 mod phase;
+mod pool;
 mod redirect;
 mod retry;
 mod scrape;
 mod target;
+mod tls;
 
 pub use secrecy::SecretString;
 

@@ -1,5 +1,6 @@
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::net::SocketAddr;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The steps of one attempt, in order.
@@ -33,21 +34,21 @@ pub struct TlsSession {
     cipher_suite: String,
 }
 
-/// Follows one attempt, also through code of other crates that calls back into our connector.
-#[derive(Clone)]
-pub(crate) struct Progress(Arc<Mutex<State>>);
+/// Follows one attempt, and still knows how far it came when its future has been dropped.
+pub(crate) struct Progress(Mutex<State>);
 
 struct State {
     phase: Phase,
     since: Instant,
     timings: Timings,
-    connected: bool,
-    tls: Option<TlsSession>,
+    route: Route,
 }
 
-tokio::task_local! {
-    /// The attempt that the current task is working for.
-    static CURRENT: Progress;
+/// The connection that a request went over.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Route {
+    pub(crate) peer: Option<SocketAddr>,
+    pub(crate) tls: Option<TlsSession>,
 }
 
 impl Phase {
@@ -86,8 +87,10 @@ impl Timings {
 }
 
 impl TlsSession {
-    pub(crate) fn new(version: String, cipher_suite: String) -> Self {
-        Self { version, cipher_suite }
+    pub(crate) fn of(session: &rustls::CommonState) -> Option<Self> {
+        let version = session.protocol_version()?.as_str()?.to_owned();
+        let cipher_suite = format!("{:?}", session.negotiated_cipher_suite()?.suite());
+        Some(Self { version, cipher_suite })
     }
 
     /// The protocol version, as in `TLSv1_3`.
@@ -105,23 +108,12 @@ impl TlsSession {
 
 impl Progress {
     pub(crate) fn new() -> Self {
-        Self(Arc::new(Mutex::new(State {
+        Self(Mutex::new(State {
             phase: Phase::Wait,
             since: Instant::now(),
             timings: Timings::default(),
-            connected: false,
-            tls: None,
-        })))
-    }
-
-    /// The attempt that the calling task works for; none when the pool connects in the background.
-    pub(crate) fn current() -> Option<Self> {
-        CURRENT.try_with(Clone::clone).ok()
-    }
-
-    /// Runs `future` as part of this attempt.
-    pub(crate) fn scope<F: Future>(&self, future: F) -> impl Future<Output = F::Output> {
-        CURRENT.scope(self.clone(), future)
+            route: Route::default(),
+        }))
     }
 
     pub(crate) fn enter(&self, phase: Phase) {
@@ -131,28 +123,18 @@ impl Progress {
         });
     }
 
-    /// A new request begins, which may or may not need a connection of its own.
-    pub(crate) fn begin_request(&self) {
+    /// The request goes out over `route`, and its response is waited for.
+    pub(crate) fn sending(&self, route: &Route) {
         self.enter(Phase::Wait);
-        self.with(|state| (state.connected, state.tls) = (false, None));
-    }
-
-    pub(crate) fn connected(&self, tls: Option<TlsSession>) {
-        self.enter(Phase::Wait);
-        self.with(|state| (state.connected, state.tls) = (true, tls));
-    }
-
-    /// Whether the current request opened its connection rather than finding one in the pool.
-    pub(crate) fn is_fresh(&self) -> bool {
-        self.with(|state| state.connected)
+        self.with(|state| state.route.clone_from(route));
     }
 
     pub(crate) fn phase(&self) -> Phase {
         self.with(|state| state.phase)
     }
 
-    pub(crate) fn tls(&self) -> Option<TlsSession> {
-        self.with(|state| state.tls.clone())
+    pub(crate) fn route(&self) -> Route {
+        self.with(|state| state.route.clone())
     }
 
     pub(crate) fn timings(&self) -> Timings {
@@ -189,16 +171,5 @@ mod tests {
         let happened = Phase::ALL.map(|p| timings.get(p).is_some());
         assert_eq!(happened, [false, false, false, true, true]);
         assert_eq!(timings.total(), timings.get(Phase::Wait).unwrap() + timings.get(Phase::Body).unwrap());
-    }
-
-    #[test]
-    fn a_request_is_fresh_once_it_connected() {
-        let progress = Progress::new();
-        progress.begin_request();
-        assert!(!progress.is_fresh());
-        progress.connected(None);
-        assert!(progress.is_fresh());
-        progress.begin_request();
-        assert!(!progress.is_fresh());
     }
 }

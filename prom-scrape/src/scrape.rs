@@ -91,7 +91,7 @@ impl Scrape {
         self.peer
     }
 
-    /// The TLS session, if this scrape opened one. A connection used again shows none.
+    /// The TLS session that the scrape went through, if it was one over https.
     #[must_use]
     pub fn tls(&self) -> Option<&TlsSession> {
         self.tls.as_ref()

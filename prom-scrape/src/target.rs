@@ -3,7 +3,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use http::Uri;
-use url::Url;
+use url::{Position, Url};
 
 /// An endpoint that can be scraped: an absolute `http` or `https` URL with a host.
 ///
@@ -83,6 +83,11 @@ fn written_authority(text: &str) -> Option<&str> {
 
 pub(crate) fn origin(url: &Url) -> String {
     url.origin().ascii_serialization()
+}
+
+/// The same without a copy, for a URL that is known to hold no user name.
+pub(crate) fn origin_slice(url: &Url) -> &str {
+    &url[..Position::AfterPort]
 }
 
 /// As the HTTP library wants it; it is stricter than the URL standard about characters and length.

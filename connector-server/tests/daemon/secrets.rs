@@ -56,7 +56,7 @@ fn no_secret_is_ever_shown() {
     }
 
     let mut seen = daemon.log();
-    assert!(seen.contains("TRACE"), "the log is not as full as it can be");
+    assert!(seen.contains("DEBUG"), "the log is not as full as it can be");
     seen += &daemon.get("/v1/connectors?limit=1000").to_string();
     for id in &ids {
         seen += &daemon.get(&format!("/v1/connectors/{id}/ticks")).to_string();

@@ -6,6 +6,9 @@
 mod bodies;
 mod connections;
 mod fixture;
+mod http2;
 mod redirects;
 mod requests;
 mod retries;
+mod secure;
+mod tls;
