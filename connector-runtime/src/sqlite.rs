@@ -19,6 +19,7 @@ mod keys;
 mod lease;
 mod migrate;
 mod read;
+mod retention;
 mod rows;
 mod series;
 mod table;
@@ -32,6 +33,8 @@ use async_trait::async_trait;
 use connector_core::Schema;
 use tokio::sync::watch;
 use uuid::Uuid;
+
+pub use self::retention::Expired;
 
 use self::control::Control;
 use self::read::Readers;

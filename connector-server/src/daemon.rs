@@ -35,9 +35,10 @@ async fn run_parts(options: &Options, token: Option<Secret>) -> Result<(), Daemo
         true => Some(TcpListener::bind(options.listen).await.map_err(|cause| cannot_listen(options, cause))?),
         false => None,
     };
-    let store: Arc<dyn Store> = match &options.store {
+    let sqlite = match &options.store {
         StoreUrl::Sqlite(folder) => Arc::new(SqliteStore::open(folder)?),
     };
+    let store: Arc<dyn Store> = sqlite.clone();
     let prometheus = Prometheus::new()
         .map_err(|cause| DaemonError::Start("cannot set up the HTTP client".to_owned(), cause.into()))?;
     let registry = Registry::new().with(prometheus);
@@ -60,7 +61,15 @@ async fn run_parts(options: &Options, token: Option<Secret>) -> Result<(), Daemo
             serve(listener, app, async move { stop.cancelled().await }).await;
         }
     };
-    tokio::join!(running, serving);
+    let retaining = async {
+        if let Some(retention) = options.retention {
+            tokio::select! {
+                () = sqlite.retain(retention) => {}
+                () = stop.cancelled() => {}
+            }
+        }
+    };
+    tokio::join!(running, serving, retaining);
     tracing::info!("stopped");
     Ok(())
 }

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
 use clap::error::ErrorKind;
@@ -41,6 +42,10 @@ pub(crate) struct Options {
     /// Ticks in flight at once in this daemon
     #[arg(long, env = "CONNECTORD_SLOTS", value_name = "N", default_value_t = 64, value_parser = slots)]
     pub(crate) slots: usize,
+
+    /// Delete rows and tick records that are older, as 30d or 12h; at least 1m [default: keep all]
+    #[arg(long, env = "CONNECTORD_RETENTION", value_name = "DURATION", value_parser = retention)]
+    pub(crate) retention: Option<Duration>,
 
     /// Serve the API only, or run ticks only
     #[arg(long, env = "CONNECTORD_ROLE", value_enum, default_value_t = Role::All)]
@@ -141,6 +146,25 @@ fn slots(text: &str) -> Result<usize, String> {
     }
 }
 
+/// A duration of at least a minute: so much longer than a lease that no tick in flight can be meant.
+fn retention(text: &str) -> Result<Duration, String> {
+    let seconds = text.char_indices().next_back().and_then(|(end, unit)| {
+        let unit = match unit {
+            's' => 1,
+            'm' => 60,
+            'h' => 3_600,
+            'd' => 86_400,
+            'w' => 604_800,
+            _ => return None,
+        };
+        text[..end].parse::<u32>().ok().map(|count| u64::from(count) * unit)
+    });
+    match seconds {
+        Some(seconds @ 60..) => Ok(Duration::from_secs(seconds)),
+        _ => Err("must be a whole number with a unit (s, m, h, d, w), as in 30d, and at least 1m".to_owned()),
+    }
+}
+
 /// What went wrong. clap writes several lines, and repeats values: that of a store may hold a password.
 fn one_line(error: &clap::Error) -> String {
     use clap::error::{ContextKind, ContextValue};
@@ -198,6 +222,21 @@ mod tests {
             let error = read(&["--store", bad]).unwrap_err();
             assert!(error.contains(word) && error.contains("--store"), "{error}");
             assert!(!error.contains("hunter2") && error.lines().count() == 1, "{error}");
+        }
+    }
+
+    #[test]
+    fn a_retention_has_a_unit_and_is_no_shorter_than_a_minute() {
+        for (text, seconds) in
+            [("60s", 60), ("1m", 60), ("12h", 43_200), ("30d", 2_592_000), ("52w", 31_449_600)]
+        {
+            let retention = read(&["--retention", text]).unwrap().retention;
+            assert_eq!(retention, Some(Duration::from_secs(seconds)), "{text}");
+        }
+        assert_eq!(read(&[]).unwrap().retention, None);
+        for bad in ["", "30", "d", "59s", "0d", "1.5h", "-1d", "1y", "1é", "99999999999d"] {
+            let error = read(&[&format!("--retention={bad}")]).unwrap_err();
+            assert!(error.contains("--retention") && error.contains("as in 30d"), "{bad}: {error}");
         }
     }
 

@@ -152,6 +152,11 @@ impl Control {
         self.read(sql, [], |row| row.get(0))
     }
 
+    /// Every database that ever was a target.
+    pub(super) fn all_databases(&self) -> Result<Vec<String>, StoreError> {
+        self.read("SELECT DISTINCT database COLLATE NOCASE FROM targets", [], |row| row.get(0))
+    }
+
     pub(super) fn changes(&self, since: Revision) -> Result<Changes, StoreError> {
         let revision = self.revision()?;
         let sql = "SELECT id, seq, deleted FROM connectors WHERE revision > ?1 AND (?1 > 0 OR NOT deleted) ORDER BY revision";

@@ -28,6 +28,8 @@ pub(super) struct DataFile {
     connectors: HashMap<Uuid, i64>,
     tables: HashMap<String, Arc<Table>>,
     series: Series,
+    /// The epoch that `series` is good for.
+    epoch: i64,
 }
 
 /// The end of a tick, as the ledger is to hold it.
@@ -50,6 +52,7 @@ impl DataFile {
             connectors: HashMap::new(),
             tables: HashMap::new(),
             series: Series::default(),
+            epoch: 0,
         })
     }
 
@@ -61,6 +64,20 @@ impl DataFile {
         if !self.begun {
             self.run("BEGIN IMMEDIATE")?;
             self.begun = true;
+            self.meet_epoch()?;
+        }
+        Ok(())
+    }
+
+    /// Forgets the series when some were deleted since the last transaction, by whichever process.
+    fn meet_epoch(&mut self) -> Result<(), StoreError> {
+        let epoch = self
+            .connection
+            .prepare_cached("SELECT series FROM \"$epoch\"")
+            .and_then(|mut sql| sql.query_row([], |row| row.get(0)))
+            .at(&self.path)?;
+        if std::mem::replace(&mut self.epoch, epoch) != epoch {
+            self.series.clear();
         }
         Ok(())
     }
@@ -274,7 +291,10 @@ impl DataFile {
     }
 
     /// Does something within the transaction that happens whole or not at all.
-    fn within<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    pub(super) fn within<T>(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         self.run("SAVEPOINT tick")?;
         let result = work(self).and_then(|done| self.run("RELEASE tick").map(|()| done));
         if let Err(error) = &result {
@@ -288,7 +308,8 @@ impl DataFile {
         result
     }
 
-    fn forget(&mut self) {
+    /// Forgets what was remembered of the file.
+    pub(super) fn forget(&mut self) {
         self.connectors.clear();
         self.tables.clear();
         self.series.clear();
@@ -296,6 +317,10 @@ impl DataFile {
 
     fn run(&self, sql: &str) -> Result<(), StoreError> {
         self.connection.prepare_cached(sql).and_then(|mut sql| sql.execute([])).map(drop).at(&self.path)
+    }
+
+    pub(super) fn connection(&self) -> &Connection {
+        &self.connection
     }
 
     pub(super) fn path(&self) -> &Path {

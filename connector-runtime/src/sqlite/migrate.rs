@@ -12,7 +12,8 @@ use crate::store::StoreError;
 pub(super) const CONTROL: &[&str] = &[include_str!("sql/control/0001_connectors.sql")];
 
 /// The steps to the newest layout of a file of tables.
-pub(super) const DATA: &[&str] = &[include_str!("sql/data/0001_ticks.sql")];
+pub(super) const DATA: &[&str] =
+    &[include_str!("sql/data/0001_ticks.sql"), include_str!("sql/data/0002_epoch.sql")];
 
 /// Applies the steps that are missing, in one transaction: two processes that race do it once.
 pub(super) fn migrate(connection: &mut Connection, file: &Path, steps: &[&str]) -> Result<(), StoreError> {

@@ -74,6 +74,17 @@ impl Readers {
         .await
     }
 
+    /// Reads a file of tables within one snapshot; nothing, when there is no such file.
+    pub(super) async fn data<T: Send + 'static>(
+        &self,
+        database: &str,
+        read: impl FnOnce(&Connection, &Path) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<Option<T>, StoreError> {
+        let (readers, database) = (self.clone(), database.to_owned());
+        let permit = permit(&self.short).await?;
+        off_the_runtime(permit, move || readers.on_data(&database, read)).await
+    }
+
     /// A place among those who stream tables.
     pub(super) async fn stream_permit(&self) -> Result<OwnedSemaphorePermit, StoreError> {
         permit(&self.streams).await

@@ -5,6 +5,7 @@
 
 mod daemon;
 mod names;
+mod retention;
 mod secrets;
 mod source;
 mod sources;

@@ -109,7 +109,7 @@ fn a_database_of_a_newer_version_is_left_alone_and_the_others_go_on() {
     daemon.trigger(reply["id"].as_str().unwrap());
     daemon.ticked("elsewhere", "committed");
 
-    Connection::open(&file).unwrap().pragma_update(None, "user_version", 1).unwrap();
+    Connection::open(&file).unwrap().pragma_update(None, "user_version", 2).unwrap();
     let (status, problem) = daemon.call("GET", "/readyz", None);
     assert_eq!(status, 200, "{problem}");
     assert_eq!(daemon.rows("here").len(), 1);

@@ -1,0 +1,7 @@
+-- A tick that may go, and whether the ledger can do without it. It cannot where the tick is its connector's newest, or
+-- the latest write of all, whose id must not be given again.
+SELECT t.connector, t.target,
+       EXISTS (SELECT 1 FROM "$ticks" n WHERE n.connector = t.connector AND n.scheduled_for > t.scheduled_for)
+           AND t.id < (SELECT max(id) FROM "$ticks")
+FROM "$ticks" t
+WHERE t.id = ?1 AND t.scheduled_for < ?2

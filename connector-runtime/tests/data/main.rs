@@ -1,0 +1,8 @@
+//! What owners of an SQLite store's data do with it: let go of what is old, check it, take it elsewhere.
+
+// The functions that the tests share are tests too, though clippy does not see it.
+#![allow(clippy::unwrap_used)]
+
+mod folder;
+mod layouts;
+mod retention;
