@@ -162,7 +162,7 @@ impl Agenda {
         }
         let interval = entry.assignment.spec.schedule_ms;
         // A bucket that has passed is not made up for.
-        entry.recheck = entry.recheck.filter(|due| due.due_at < due.scheduled_for + interval);
+        entry.recheck = entry.recheck.filter(|due| due.due_at.max(now) < due.scheduled_for + interval);
         let next = schedule::next_due(now, interval, id);
         let due = entry.recheck.filter(|recheck| recheck.due_at < next.due_at).unwrap_or(next);
         let mut wish = Wish { due, triggered: false };
@@ -270,6 +270,17 @@ mod tests {
         let claim = agenda.take_due(at + INTERVAL, 9)[0];
         agenda.held(claim, Duration::from_millis(INTERVAL as u64 * 3), at + INTERVAL);
         assert_eq!(agenda.next_at(), Some(at + 2 * INTERVAL));
+    }
+
+    #[test]
+    fn a_held_bucket_that_passes_before_a_late_runner_looks_again_is_skipped() {
+        let mut agenda = agenda(assignment(), 0);
+        let at = agenda.next_at().unwrap();
+        let claim = agenda.take_due(at, 9)[0];
+        agenda.held(claim, Duration::ZERO, at);
+        assert_eq!(agenda.next_at(), Some(at + 1));
+        assert!(agenda.take_due(INTERVAL + at - 1, 9).is_empty());
+        assert_eq!(agenda.next_at(), Some(at + INTERVAL));
     }
 
     #[test]
