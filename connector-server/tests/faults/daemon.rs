@@ -4,11 +4,13 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
+use connector_runtime::model::Millis;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
@@ -20,7 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(90);
 /// A daemon on a folder. It is killed when this is dropped.
 pub(crate) struct Daemon {
     child: Child,
-    address: SocketAddr,
+    /// None of one that ended before it listened.
+    address: Option<SocketAddr>,
     log: Arc<Mutex<Vec<String>>>,
 }
 
@@ -29,7 +32,7 @@ impl Daemon {
         Self::armed(folder, None)
     }
 
-    /// Starts one that ends or stops at a point. It may do so before it listens: then there is no daemon to talk to.
+    /// Starts one that ends or stops at a point. It may do so before it listens: then there is nobody to talk to.
     pub(crate) fn armed(folder: &Path, failpoint: Option<&str>) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_connectord"));
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CONNECTORD_")) {
@@ -48,9 +51,12 @@ impl Daemon {
         let mut child = command.spawn().unwrap();
         let log: Arc<Mutex<Vec<String>>> = Arc::default();
         let addresses = read_log(&mut child, &log);
-        let address = addresses.recv_timeout(PATIENCE).unwrap_or_else(|_| {
-            panic!("no daemon listens: {}", log.lock().unwrap().join("\n"));
-        });
+        let address = match addresses.recv_timeout(PATIENCE) {
+            Err(RecvTimeoutError::Disconnected) if failpoint.is_some() => None,
+            address => Some(
+                address.unwrap_or_else(|_| panic!("no daemon listens: {}", log.lock().unwrap().join("\n"))),
+            ),
+        };
         Self { child, address, log }
     }
 
@@ -96,14 +102,14 @@ impl Daemon {
 
     /// The status and the body of an answer, or nothing if the daemon ended before it gave one.
     pub(crate) fn call(&self, method: &str, path: &str, body: &Value) -> io::Result<(u16, Value)> {
-        let mut stream = TcpStream::connect_timeout(&self.address, PATIENCE)?;
+        let address = self.address.ok_or(io::ErrorKind::NotConnected)?;
+        let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         let body = if body.is_null() { String::new() } else { body.to_string() };
         write!(
             stream,
-            "{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Type: application/json\r\n\
+            "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Type: application/json\r\n\
              Content-Length: {}\r\n\r\n{body}",
-            self.address,
             body.len()
         )?;
         let mut answer = String::new();
@@ -131,24 +137,28 @@ impl Daemon {
     }
 
     /// The latest tick of each connector that the daemon says has committed, as (id, bucket).
-    pub(crate) fn committed(&self) -> io::Result<Vec<(String, String)>> {
+    pub(crate) fn committed(&self) -> io::Result<Vec<(String, Millis)>> {
         let (_, answer) = self.get("/v1/connectors?limit=1000")?;
         let connectors = answer["connectors"].as_array().into_iter().flatten();
         Ok(connectors
             .filter(|connector| connector["last_tick"]["outcome"] == "committed")
             .map(|connector| {
-                let bucket = connector["last_tick"]["scheduled_for"].as_str().unwrap_or_default();
-                (connector["id"].as_str().unwrap_or_default().to_owned(), bucket.to_owned())
+                let bucket = connector["last_tick"]["scheduled_for"].as_str().unwrap();
+                let bucket: DateTime<Utc> = bucket.parse().unwrap();
+                (connector["id"].as_str().unwrap().to_owned(), bucket.timestamp_millis())
             })
             .collect())
     }
 
-    /// Waits until each of so many connectors has committed a bucket after `since`, as RFC 3339.
-    pub(crate) fn wait_for_commits(&self, connectors: usize, since: &str) {
-        until(&format!("{connectors} connectors commit after {since}; {}", self.log()), || {
+    /// Waits until each of so many connectors has committed a bucket after `since`.
+    pub(crate) fn wait_for_commits(&self, connectors: usize, since: Millis) {
+        let tell = || {
+            let now = self.get("/v1/connectors?limit=1000");
+            format!("{connectors} connectors commit after {since}; they are {now:?}; {}", self.log())
+        };
+        until(tell, || {
             let committed = self.committed().ok()?;
-            (committed.iter().filter(|(_, bucket)| bucket.as_str() > since).count() >= connectors)
-                .then_some(())
+            (committed.iter().filter(|(_, bucket)| *bucket > since).count() >= connectors).then_some(())
         });
     }
 }
@@ -178,18 +188,18 @@ fn read_log(child: &mut Child, log: &Arc<Mutex<Vec<String>>>) -> Receiver<Socket
 }
 
 /// Waits until `look` finds something. One that never does fails here rather than hanging.
-pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn until<T>(what: impl Fn() -> String, mut look: impl FnMut() -> Option<T>) -> T {
     let give_up_at = Instant::now() + PATIENCE;
     loop {
         if let Some(found) = look() {
             return found;
         }
-        assert!(Instant::now() < give_up_at, "this should have happened: {what}");
+        assert!(Instant::now() < give_up_at, "this should have happened: {}", what());
         thread::sleep(Duration::from_millis(20));
     }
 }
 
-/// The time of day as the API writes it.
-pub(crate) fn now() -> String {
-    connector_runtime::model::format_millis(chrono::Utc::now().timestamp_millis())
+/// The time of day.
+pub(crate) fn now() -> Millis {
+    Utc::now().timestamp_millis()
 }

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
-use connector_runtime::model::{TickRecord, format_millis};
+use connector_runtime::model::{Millis, TickRecord};
 use rusqlite::Connection;
 
 use crate::exporter::SAMPLES;
@@ -27,7 +27,7 @@ impl Holdings {
 
 /// Checks a folder that no daemon uses any more: every bucket once and whole, ledger and `control.db` of one mind, and
 /// all there that was `reported` as committed.
-pub(crate) fn check(folder: &Path, reported: &HashSet<(String, String)>) -> Holdings {
+pub(crate) fn check(folder: &Path, reported: &HashSet<(String, Millis)>) -> Holdings {
     let control = Connection::open(folder.join("control.db")).unwrap();
     let data = Connection::open(folder.join("plant.db")).unwrap();
     for file in [&control, &data] {
@@ -63,9 +63,8 @@ pub(crate) fn check(folder: &Path, reported: &HashSet<(String, String)>) -> Hold
         let newest = ledger.iter().max_by_key(|record| (record.finished_at, record.scheduled_for));
         assert_eq!(last.as_ref(), newest, "{name}: control.db and the ledger differ");
         for (_, bucket) in reported.iter().filter(|(reported, _)| *reported == id) {
-            let is_there = ledger
-                .iter()
-                .any(|record| format_millis(record.scheduled_for) == *bucket && record.rows == SAMPLES);
+            let is_there =
+                ledger.iter().any(|record| record.scheduled_for == *bucket && record.rows == SAMPLES);
             assert!(is_there, "{name}: {bucket} was reported as committed and is gone");
         }
     }

@@ -43,7 +43,7 @@ fn die_at(step: &str) -> (Duration, usize) {
     for i in 0..CONNECTORS {
         first.create(&exporter, &format!("c{i}"), 250);
     }
-    first.wait_for_commits(CONNECTORS, "");
+    first.wait_for_commits(CONNECTORS, 0);
     let mut reported: HashSet<_> = first.committed().unwrap().into_iter().collect();
     first.stop();
 
@@ -68,7 +68,7 @@ fn die_at(step: &str) -> (Duration, usize) {
 
     let (died, died_at) = (Instant::now(), now());
     let next = Daemon::start(folder.path());
-    next.wait_for_commits(CONNECTORS, &died_at);
+    next.wait_for_commits(CONNECTORS, died_at);
     let back = died.elapsed();
     reported.extend(next.committed().unwrap());
     next.stop();
@@ -114,7 +114,7 @@ fn nothing_is_lost_or_doubled_by_many_random_kills() {
     }
     let since = now();
     let last = Daemon::start(folder.path());
-    last.wait_for_commits(CONNECTORS, &since);
+    last.wait_for_commits(CONNECTORS, since);
     reported.extend(last.committed().unwrap());
     last.stop();
     let ticks = check(folder.path(), &reported).ticks();

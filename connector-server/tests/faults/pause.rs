@@ -21,11 +21,12 @@ fn a_daemon_that_was_paused_past_its_lease_commits_nothing_stale() {
     let stopped_at = now();
     let other = Daemon::start(folder.path());
     exporter.open_gate();
-    other.wait_for_commits(1, &stopped_at);
+    other.wait_for_commits(1, stopped_at);
     paused.signal(Signal::CONT);
-    until("the daemon that woke up notices", || paused.log().contains("the lease was lost").then_some(()));
+    let notices = || format!("the daemon that woke up notices: {}", paused.log());
+    until(notices, || paused.log().contains("the lease was lost").then_some(()));
     let woken_at = now();
-    other.wait_for_commits(1, &woken_at);
+    other.wait_for_commits(1, woken_at);
     paused.stop();
     let reported: HashSet<_> = other.committed().unwrap().into_iter().collect();
     other.stop();
@@ -39,7 +40,7 @@ fn a_daemon_that_stops_within_a_commit_holds_up_others_until_it_goes_on() {
     let exporter = Exporter::start();
     let other = Daemon::start(folder.path());
     other.create(&exporter, "c0", 250);
-    other.wait_for_commits(1, "");
+    other.wait_for_commits(1, 0);
     let stopped = Daemon::armed(folder.path(), Some("control-commit:20:stop"));
     waitid(WaitId::Pid(stopped.pid()), WaitIdOptions::STOPPED).unwrap();
 
@@ -48,9 +49,10 @@ fn a_daemon_that_stops_within_a_commit_holds_up_others_until_it_goes_on() {
     assert!(problem["detail"].as_str().unwrap().contains("is locked by another program"), "{problem}");
 
     stopped.signal(Signal::CONT);
-    until("the other daemon is ready", || (other.get("/readyz").ok()?.0 == 200).then_some(()));
+    let ready = || format!("the other daemon is ready: {}", other.log());
+    until(ready, || (other.get("/readyz").ok()?.0 == 200).then_some(()));
     let since = now();
-    other.wait_for_commits(1, &since);
+    other.wait_for_commits(1, since);
     let reported: HashSet<_> = other.committed().unwrap().into_iter().collect();
     other.stop();
     stopped.stop();
