@@ -9,6 +9,7 @@
 //!
 //! Several processes of one machine can share a folder. It must lie on a local file system.
 
+mod check;
 mod clock;
 mod control;
 mod data;
@@ -22,7 +23,9 @@ mod read;
 mod retention;
 mod rows;
 mod series;
+mod stats;
 mod table;
+mod table_reader;
 mod writer;
 
 use std::path::Path;
@@ -34,7 +37,10 @@ use connector_core::Schema;
 use tokio::sync::watch;
 use uuid::Uuid;
 
+pub use self::check::{Checked, CheckedFile, check};
 pub use self::retention::Expired;
+pub use self::stats::{Amount, ConnectorStats, DatabaseStats, TableStats, stats};
+pub use self::table_reader::TableReader;
 
 use self::control::Control;
 use self::read::Readers;
@@ -75,8 +81,9 @@ const UNREADABLE: Duration = Duration::from_secs(1);
 /// ```
 #[derive(Debug)]
 pub struct SqliteStore {
-    writer: Writer,
+    // Goes first: the last one to close a file takes its write-ahead log over, and only who writes can do that.
     readers: Readers,
+    writer: Writer,
     revision: Arc<watch::Sender<Revision>>,
 }
 

@@ -7,11 +7,25 @@ use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
 use clap::error::ErrorKind;
-use clap::{Parser, ValueEnum};
+use clap::{Args, Parser, ValueEnum};
+
+use crate::commands::Command;
 
 /// Runs connectors: serves their control API over HTTP and lands their ticks' rows in SQL tables.
 #[derive(Debug, Parser)]
-#[command(name = "connectord", version)]
+#[command(name = "connectord", version, args_conflicts_with_subcommands = true)]
+pub(crate) struct Usage {
+    /// How to run
+    #[command(flatten)]
+    pub(crate) options: Options,
+
+    /// What to do instead
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+/// How the daemon runs.
+#[derive(Debug, Args)]
 pub(crate) struct Options {
     /// Where the control API and the operator's page are served
     #[arg(long, env = "CONNECTORD_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:8080")]
@@ -64,17 +78,23 @@ pub(crate) struct Options {
     pub(crate) log_format: LogFormat,
 }
 
-impl Options {
-    /// Reads them; `Err` is what to tell whoever used them wrongly, in one line. Prints help and version itself.
+impl Usage {
+    /// Reads it; `Err` is what to tell whoever used it wrongly, in one line. Prints help and version itself.
     pub(crate) fn read() -> Result<Self, String> {
-        let options = Self::try_parse().map_err(|error| match error.kind() {
-            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => error.exit(),
+        let usage = Self::try_parse().map_err(|error| match error.kind() {
+            ErrorKind::DisplayHelp
+            | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+            | ErrorKind::DisplayVersion => error.exit(),
             _ => one_line(&error),
         })?;
-        options.check()?;
-        Ok(options)
+        if usage.command.is_none() {
+            usage.options.check()?;
+        }
+        Ok(usage)
     }
+}
 
+impl Options {
     fn check(&self) -> Result<(), String> {
         let protected = self.api_token_file.is_some() || self.allow_anonymous;
         if self.role.serves() && !self.listen.ip().is_loopback() && !protected {
@@ -189,9 +209,9 @@ mod tests {
     use super::*;
 
     fn read(args: &[&str]) -> Result<Options, String> {
-        let options = Options::try_parse_from([&["connectord"], args].concat()).map_err(|e| one_line(&e))?;
-        options.check()?;
-        Ok(options)
+        let usage = Usage::try_parse_from([&["connectord"], args].concat()).map_err(|e| one_line(&e))?;
+        usage.options.check()?;
+        Ok(usage.options)
     }
 
     #[test]

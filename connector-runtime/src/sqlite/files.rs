@@ -70,6 +70,14 @@ pub(super) fn open_data(file: &Path) -> Result<Connection, StoreError> {
     open_writer(file, DATA_PATIENCE, migrate::DATA)
 }
 
+/// Opens `control.db` for reading alone.
+pub(super) fn open_control_reader(dir: &Path) -> Result<Connection, StoreError> {
+    let path = control_path(dir);
+    let connection = open_reader(&path)?;
+    migrate::check(&connection, &path, migrate::CONTROL)?;
+    Ok(connection)
+}
+
 /// Opens a file for reading alone.
 pub(super) fn open_reader(file: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;

@@ -1,5 +1,6 @@
 //! A store's folder, with what the tests do to it again and again.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use connector_core::{Column, ColumnType, Rows, Schema};
@@ -25,6 +26,10 @@ impl Folder {
 
     pub(crate) fn open(&self) -> SqliteStore {
         SqliteStore::open(self.0.path()).unwrap()
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.0.path()
     }
 
     /// The file with the tables.

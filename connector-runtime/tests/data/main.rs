@@ -3,6 +3,9 @@
 // The functions that the tests share are tests too, though clippy does not see it.
 #![allow(clippy::unwrap_used)]
 
+mod check;
 mod folder;
 mod layouts;
 mod retention;
+mod stats;
+mod table_reader;

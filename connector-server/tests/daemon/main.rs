@@ -3,6 +3,8 @@
 // A test's own set-up may panic: that fails the test, and says where.
 #![allow(clippy::unwrap_used)]
 
+mod backup;
+mod commands;
 mod daemon;
 mod names;
 mod retention;

@@ -1,0 +1,372 @@
+//! Whether the files of a store hold what they should. It only reads, and daemons may go on meanwhile.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use connector_core::{Column, ColumnType, Role, Rows, Schema};
+use rusqlite::{Connection, OptionalExtension, Params};
+use serde::Deserialize;
+use serde::de::{MapAccess, Visitor};
+
+use super::{
+    fault::At,
+    files,
+    keys::Keys,
+    migrate,
+    table::{quote, schema_from_json},
+};
+use crate::model::{Millis, TickRecord, format_millis};
+use crate::store::StoreError;
+
+/// Series whose hashes are computed at once.
+const BATCH: usize = 1_000;
+
+/// How often `control.db` and the ledgers are compared before a difference counts: both may be written meanwhile.
+const LOOKS: usize = 5;
+
+/// What a check found.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Checked {
+    /// The files of tables that were read.
+    pub files: Vec<CheckedFile>,
+    /// What is wrong, each in one line.
+    pub faults: Vec<String>,
+    /// What is not wrong, and yet worth knowing.
+    pub notes: Vec<String>,
+}
+
+/// A file of tables, and how much there is in it.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct CheckedFile {
+    /// The file.
+    pub path: PathBuf,
+    /// Its tables.
+    pub tables: u64,
+    /// Ticks in its ledger.
+    pub ticks: u64,
+    /// Distinct keys.
+    pub series: u64,
+    /// Rows in the ledger.
+    pub rows: u64,
+}
+
+/// Reads all that is in a store's folder and compares it: samples with the ledger, hashes with their keys, views with
+/// their schemas, `control.db` with the ledgers.
+///
+/// Each file is read in one snapshot. As long as that lasts, the file's write-ahead log grows.
+///
+/// # Errors
+///
+/// [`NewerLayout`](StoreError::NewerLayout); [`Failed`](StoreError::Failed) when `control.db` cannot be read at all.
+pub fn check(dir: &Path) -> Result<Checked, StoreError> {
+    let mut checked = Checked::default();
+    let control = files::open_control_reader(dir)?;
+    let path = files::control_path(dir);
+    if let Err(error) = intact(&control, &path, &mut checked) {
+        checked.faults.push(error.to_string());
+    }
+    let targets: Vec<String> =
+        list(&control, "SELECT DISTINCT database COLLATE NOCASE FROM targets", []).at(&path)?;
+    let mut databases = BTreeMap::new();
+    for database in targets {
+        let path = files::data_path(dir, &database)?;
+        if path.exists() {
+            databases.insert(database, path);
+        } else {
+            checked.faults.push(format!("{} is missing, though connectors have rows in it", path.display()));
+        }
+    }
+    for path in databases.values() {
+        match check_file(path, &mut checked) {
+            Err(error @ StoreError::NewerLayout { .. }) => return Err(error),
+            Err(error) => {
+                let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
+                checked.faults.push(format!("{error}{}", cause.unwrap_or_default()));
+            }
+            Ok(file) => checked.files.push(file),
+        }
+    }
+    for look in 1..=LOOKS {
+        let (mut faults, mut notes) = (Vec::new(), Vec::new());
+        compare(&control, &path, &databases, &mut faults, &mut notes)?;
+        if faults.is_empty() || look == LOOKS {
+            checked.faults.append(&mut faults);
+            checked.notes.append(&mut notes);
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    Ok(checked)
+}
+
+impl Checked {
+    /// Keeps count of what a query found, in one line, as `what` and the first of them.
+    fn take(&mut self, path: &Path, what: impl fmt::Display, found: &[String]) {
+        if let Some(first) = found.first() {
+            let more =
+                if found.len() > 1 { format!(", and {} more", found.len() - 1) } else { String::new() };
+            self.faults.push(format!("{}: {what}: {first}{more}", path.display()));
+        }
+    }
+}
+
+fn intact(connection: &Connection, path: &Path, checked: &mut Checked) -> Result<(), StoreError> {
+    let found: Vec<String> = list(connection, "PRAGMA integrity_check", []).at(path)?;
+    if found != ["ok"] {
+        checked.take(path, "SQLite's own check failed", &found);
+    }
+    Ok(())
+}
+
+fn check_file(path: &Path, checked: &mut Checked) -> Result<CheckedFile, StoreError> {
+    let connection = files::open_reader(path)?;
+    migrate::check(&connection, path, migrate::DATA)?;
+    connection.execute_batch("BEGIN").at(path)?;
+    intact(&connection, path, checked)?;
+    let tables: Vec<(i64, String, String)> = connection
+        .prepare("SELECT id, name, schema FROM \"$tables\"")
+        .and_then(|mut sql| sql.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?.collect())
+        .at(path)?;
+    let number =
+        |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0)).map(i64::cast_unsigned);
+    let mut file = CheckedFile {
+        path: path.to_owned(),
+        tables: tables.len() as u64,
+        ticks: number("SELECT count(*) FROM \"$ticks\"").at(path)?,
+        rows: number("SELECT coalesce(sum(rows), 0) FROM \"$ticks\" WHERE target IS NOT NULL").at(path)?,
+        series: 0,
+    };
+    let strays = "SELECT printf('tick %d', id) FROM \"$ticks\"
+        WHERE target NOT IN (SELECT id FROM \"$tables\") OR connector NOT IN (SELECT id FROM \"$connectors\")";
+    checked.take(path, "ticks of no table or no connector", &list(&connection, strays, []).at(path)?);
+    for (id, name, schema) in &tables {
+        let Some(schema) = schema_from_json(schema) else {
+            checked.take(path, "a table's columns are unreadable", &[format!("{name}: {schema}")]);
+            continue;
+        };
+        let table = Table { connection: &connection, path, id: *id, name, schema: &schema };
+        file.series += table.check(checked).at(path)?;
+    }
+    Ok(file)
+}
+
+/// A table under check.
+struct Table<'a> {
+    connection: &'a Connection,
+    path: &'a Path,
+    id: i64,
+    name: &'a str,
+    schema: &'a Schema,
+}
+
+impl Table<'_> {
+    /// Returns how many series there are.
+    fn check(&self, checked: &mut Checked) -> rusqlite::Result<u64> {
+        let names = |sql: &str| {
+            sql.replace("{samples}", &quote(&format!("{}$samples", self.name)))
+                .replace("{series}", &quote(&format!("{}$series", self.name)))
+        };
+        let columns: Vec<String> =
+            list(self.connection, "SELECT name FROM pragma_table_info(?1) ORDER BY cid", [self.name])?;
+        if !self.schema.columns().iter().map(Column::name).eq(&columns) {
+            let found = format!("{} has {}", self.name, columns.join(", "));
+            checked.take(self.path, "a view has other columns than its table", &[found]);
+        }
+        for (what, sql) in [
+            ("samples that the ledger counts otherwise", include_str!("sql/check/miscounted_ticks.sql")),
+            ("ticks without their samples", include_str!("sql/check/empty_ticks.sql")),
+            ("samples of no series", include_str!("sql/check/stray_samples.sql")),
+            ("series that exist twice", include_str!("sql/check/double_series.sql")),
+        ] {
+            let sql = names(sql).replace("{table}", &self.id.to_string());
+            let found = list(self.connection, &sql, [])?;
+            checked.take(self.path, format_args!("{}: {what}", self.name), &found);
+        }
+        let rows = format!("SELECT count(*) FROM {}", quote(self.name));
+        let rows: i64 = self.connection.query_row(&rows, [], |row| row.get(0))?;
+        let told = "SELECT coalesce(sum(rows), 0) FROM \"$ticks\" WHERE target = ?1";
+        let told: i64 = self.connection.query_row(told, [self.id], |row| row.get(0))?;
+        if rows != told {
+            let found = format!("{} has {rows}, and the ledger says {told}", self.name);
+            checked.take(self.path, "a view shows other rows than were committed", &[found]);
+        }
+        let (series, wrong) = self.check_hashes()?;
+        checked.take(self.path, format_args!("{}: series whose hash is not their key's", self.name), &wrong);
+        Ok(series)
+    }
+
+    /// Computes each series' hash again, and returns their number and those that differ.
+    fn check_hashes(&self) -> rusqlite::Result<(u64, Vec<String>)> {
+        let keys: Vec<(usize, &Column)> = self.schema.with_role(Role::Key).collect();
+        let columns: String = keys.iter().map(|(_, column)| format!(", {}", quote(column.name()))).collect();
+        let series = quote(&format!("{}$series", self.name));
+        let mut select =
+            self.connection.prepare(&format!("SELECT \"$id\", \"$hash\"{columns} FROM {series}"))?;
+        let mut found = select.query([])?;
+        let mut rows = Rows::new(self.schema);
+        let mut stored: Vec<(i64, Vec<u8>)> = Vec::new();
+        let (mut count, mut wrong, mut bytes) = (0, Vec::new(), Vec::new());
+        loop {
+            let row = found.next()?;
+            if let Some(row) = row {
+                stored.push((row.get(0)?, row.get(1)?));
+                for (at, (index, column)) in keys.iter().enumerate() {
+                    let Some(text) = row.get::<_, Option<String>>(2 + at)? else { continue };
+                    if column.kind() == ColumnType::Dynamic {
+                        let Entries(entries) = serde_json::from_str(&text).unwrap_or_default();
+                        for (key, value) in &entries {
+                            rows.entry(*index, key, value);
+                        }
+                    } else {
+                        rows.string(*index, &text);
+                    }
+                }
+                rows.end_row();
+            }
+            let is_last = row.is_none();
+            if is_last || stored.len() == BATCH {
+                let keys = Keys::new(self.schema, &rows);
+                for (row, (id, hash)) in stored.iter().enumerate() {
+                    if keys.hash(row, &mut bytes).to_be_bytes() != **hash {
+                        wrong.push(format!("series {id}"));
+                    }
+                }
+                count += stored.len() as u64;
+                stored.clear();
+                rows.clear();
+            }
+            if is_last {
+                return Ok((count, wrong));
+            }
+        }
+    }
+}
+
+/// A map as it was written, entries that come twice included.
+#[derive(Default)]
+struct Entries(Vec<(String, String)>);
+
+impl<'de> Deserialize<'de> for Entries {
+    fn deserialize<D: serde::Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        struct All;
+
+        impl<'de> Visitor<'de> for All {
+            type Value = Entries;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a map of strings")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entries, A::Error> {
+                let mut entries = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    entries.push(entry);
+                }
+                Ok(Entries(entries))
+            }
+        }
+
+        input.deserialize_map(All)
+    }
+}
+
+/// What `control.db` says of a connector's latest tick, unless it is being written.
+struct Latest {
+    id: String,
+    name: String,
+    tick: Option<TickRecord>,
+}
+
+/// Compares what `control.db` knows of each connector's latest tick with the ledgers.
+fn compare(
+    control: &Connection,
+    path: &Path,
+    databases: &BTreeMap<String, PathBuf>,
+    faults: &mut Vec<String>,
+    notes: &mut Vec<String>,
+) -> Result<(), StoreError> {
+    let latest: Vec<Latest> = control
+        .prepare(include_str!("sql/check/latest_ticks.sql"))
+        .and_then(|mut sql| {
+            let read = |row: &rusqlite::Row<'_>| {
+                let tick: Option<String> = row.get(2)?;
+                let tick = tick.and_then(|tick| serde_json::from_str(&tick).ok());
+                Ok(Latest { id: row.get(0)?, name: row.get(1)?, tick })
+            };
+            sql.query_map([], read)?.collect()
+        })
+        .at(path)?;
+    let mut ledgers = Vec::new();
+    for path in databases.values() {
+        // A file that cannot be read was told of already.
+        if let Ok(connection) = files::open_reader(path)
+            && connection.execute_batch("BEGIN").is_ok()
+        {
+            ledgers.push(connection);
+        }
+    }
+    let mut behind = 0;
+    for Latest { id, name, tick } in &latest {
+        let (mut found, mut newest) = (Vec::new(), None);
+        let bucket = tick.as_ref().map(|tick| tick.scheduled_for);
+        for ledger in &ledgers {
+            found.extend(recorded(ledger, id, bucket).unwrap_or_default());
+            newest = newest.max(newest_bucket(ledger, id).unwrap_or_default());
+        }
+        if newest > bucket {
+            behind += 1;
+        }
+        let Some(tick) = tick else { continue };
+        let wanted = (tick.outcome.as_str().to_owned(), tick.rows);
+        if !found.contains(&wanted) {
+            faults.push(format!(
+                "{}: connector {name:?} ended its tick of {} as {} with {} rows, and the ledger has {}",
+                path.display(),
+                format_millis(tick.scheduled_for),
+                wanted.0,
+                wanted.1,
+                found
+                    .first()
+                    .map_or("no such tick".to_owned(), |(outcome, rows)| format!("{outcome} with {rows}")),
+            ));
+        }
+    }
+    if behind > 0 {
+        notes.push(format!(
+            "{}: the ledgers have later ticks of {behind} connectors; their next ticks bring it into line",
+            path.display()
+        ));
+    }
+    Ok(())
+}
+
+/// How a bucket ended, by the ledger.
+fn recorded(
+    ledger: &Connection,
+    id: &str,
+    bucket: Option<Millis>,
+) -> rusqlite::Result<Option<(String, u64)>> {
+    ledger
+        .prepare_cached(
+            "SELECT outcome, rows FROM \"$ticks\"
+             WHERE connector = (SELECT id FROM \"$connectors\" WHERE uuid = ?1) AND scheduled_for = ?2",
+        )?
+        .query_row((id, bucket), |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.cast_unsigned())))
+        .optional()
+}
+
+fn newest_bucket(ledger: &Connection, id: &str) -> rusqlite::Result<Option<Millis>> {
+    ledger
+        .prepare_cached(
+            "SELECT max(scheduled_for) FROM \"$ticks\"
+             WHERE connector = (SELECT id FROM \"$connectors\" WHERE uuid = ?1)",
+        )?
+        .query_row([id], |row| row.get(0))
+}
+
+fn list(connection: &Connection, sql: &str, values: impl Params) -> rusqlite::Result<Vec<String>> {
+    connection.prepare(sql)?.query_map(values, |row| row.get(0))?.collect()
+}
