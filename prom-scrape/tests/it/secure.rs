@@ -71,6 +71,11 @@ impl Identity {
         let certificate = CertificateParams::new([name.to_owned()]).unwrap().self_signed(&key).unwrap();
         Self { certificate, key }
     }
+
+    /// Certificate and key, as servers that are programs of their own read them.
+    pub(crate) fn pem(&self) -> (String, String) {
+        (self.certificate.pem(), self.key.serialize_pem())
+    }
 }
 
 /// What the server speaks.
