@@ -5,6 +5,7 @@
 
 mod bodies;
 mod connections;
+mod deadline;
 mod fixture;
 mod http2;
 mod programs;

@@ -135,48 +135,6 @@ async fn a_host_that_does_not_resolve_is_named() {
 }
 
 #[tokio::test]
-async fn the_deadline_covers_every_phase() {
-    let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
-    let cases: Vec<(&str, Vec<Step>, &str)> = vec![
-        ("no answer", vec![Step::Hang], "waiting for the response"),
-        (
-            "half a head",
-            vec![Step::Send(b"HTTP/1.1 200 OK\r\n".to_vec()), Step::Hang],
-            "waiting for the response",
-        ),
-        ("half a body", vec![Step::Send(chunked.into()), Step::Hang], "reading the body"),
-        (
-            "a body that drips",
-            vec![Step::Send(chunked.into()), Step::SendForever(b"1\r\n#\r\n".to_vec())],
-            "reading the body",
-        ),
-        ("a redirect that hangs", response(302, "Location: /hang", ""), "waiting for the response"),
-    ];
-    for (what, reply, phase) in cases {
-        let server =
-            Server::start(move |_, r| if r.path == "/hang" { vec![Step::Hang] } else { reply.clone() }).await;
-        let options = ScrapeOptions::new().timeout(Duration::from_millis(150));
-        let error = once().scrape(&server.target("/"), no_credentials, &options).await.expect_err(what);
-        assert_eq!((error.kind(), error.is_transient()), (ErrorKind::Timeout, true), "{what}");
-        let origin = format!("http://{}", server.addr);
-        assert_eq!(
-            error.to_string(),
-            format!("{origin} gave no complete answer within 150ms; time ran out while {phase}"),
-            "{what}"
-        );
-    }
-}
-
-#[tokio::test]
-async fn an_endpoint_that_accepts_and_never_answers_times_out() {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let target = Target::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
-    let options = ScrapeOptions::new().timeout(Duration::from_millis(50));
-    let error = Client::new().unwrap().scrape(&target, no_credentials, &options).await.unwrap_err();
-    assert_eq!((error.kind(), error.attempts()), (ErrorKind::Timeout, 4));
-}
-
-#[tokio::test]
 async fn a_retry_after_beyond_the_next_scrape_ends_this_one() {
     let date = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(3600));
     for header in ["Retry-After: 3600".to_owned(), format!("Retry-After: {date}")] {
@@ -197,12 +155,11 @@ async fn a_retry_after_beyond_the_next_scrape_ends_this_one() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_retry_after_before_the_next_scrape_is_waited_for() {
     let server = Server::replying(vec![response(429, "Retry-After: 1", ""), ok("a 1\n")]).await;
     let started = tokio::time::Instant::now();
     let scrape = scrape(&Client::new().unwrap(), &server.target("/")).await.unwrap();
     assert_eq!(scrape.attempts(), 2);
-    // A lower bound only: the server asked for no request earlier than this.
     assert!(started.elapsed() >= Duration::from_secs(1));
 }
