@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod bodies;
+mod cancelling;
 mod connections;
 mod deadline;
 mod fixture;

@@ -62,6 +62,12 @@ async fn what_needs_somebody_is_not_tried_again() {
     let at = gzip.len() - 6;
     gzip[at] ^= 1;
     let cases: Vec<(&str, Vec<Step>, ErrorKind, Option<u16>)> = vec![
+        (
+            "101",
+            raw("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"),
+            ErrorKind::Status,
+            Some(101),
+        ),
         ("204", response(204, "", ""), ErrorKind::Status, Some(204)),
         ("206", response(206, "", "a 1\n"), ErrorKind::Status, Some(206)),
         ("300", response(300, "Location: /x", ""), ErrorKind::Status, Some(300)),
