@@ -1,8 +1,10 @@
 //! Who scrapes.
 
 use std::convert::Infallible;
+use std::io::BufRead as _;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Empty};
@@ -10,6 +12,7 @@ use hyper::body::Body as _;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use prom_scrape::{Client, Credentials, ScrapeOptions, Target};
+use rustix::time::{ClockId, clock_gettime};
 use tokio::net::TcpStream;
 use tokio::sync::Mutex;
 
@@ -19,6 +22,48 @@ pub(crate) enum Kind {
     OursReusing,
     Reqwest,
     Hyper,
+}
+
+/// For each line of input, one round, and a line with what it took: nanoseconds, nanoseconds of CPU time, and bytes of
+/// resident memory after it.
+pub(crate) fn run(kind: Kind, urls: &[String], each: usize, bytes: usize) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let fetchers = runtime.block_on(kind.connect(urls));
+    for line in std::io::stdin().lock().lines() {
+        line.expect("input is text");
+        let (wall, cpu) = (Instant::now(), cpu_time());
+        runtime.block_on(round(&fetchers, each, bytes));
+        let (wall, cpu) = (wall.elapsed(), cpu_time() - cpu);
+        println!("{} {} {}", wall.as_nanos(), cpu.as_nanos(), resident());
+    }
+}
+
+/// Each fetcher scrapes its target so many times, all of them at once.
+async fn round(fetchers: &[Fetch], each: usize, bytes: usize) {
+    let mut tasks = tokio::task::JoinSet::new();
+    for fetch in fetchers {
+        let fetch = fetch.clone();
+        tasks.spawn(async move {
+            for _ in 0..each {
+                assert_eq!(fetch.once().await, bytes, "a body that is not whole");
+            }
+        });
+    }
+    while let Some(done) = tasks.join_next().await {
+        done.expect("no fetcher fails");
+    }
+}
+
+fn cpu_time() -> Duration {
+    let now = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::new(now.tv_sec.unsigned_abs(), now.tv_nsec as u32)
+}
+
+/// Resident memory in bytes; 0 where the system does not tell.
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages: u64 = status.split(' ').nth(1).and_then(|text| text.parse().ok()).unwrap_or(0);
+    pages * 4096
 }
 
 /// One target, ready to be scraped again and again.
@@ -82,7 +127,7 @@ fn ours(client: Client, url: &str, reusing: bool) -> Fetch {
         let (client, target, kept) = (client.clone(), target.clone(), kept.clone());
         async move {
             let anonymous = || Ok::<_, Infallible>(Credentials::None);
-            let options = ScrapeOptions::new().timeout(std::time::Duration::from_secs(60));
+            let options = ScrapeOptions::new().timeout(Duration::from_secs(60));
             if reusing {
                 let mut kept = kept.lock().await;
                 let buffer = std::mem::take(&mut *kept);
@@ -108,7 +153,7 @@ fn rival(client: reqwest::Client, url: &str) -> Fetch {
             )
             .header("user-agent", "bench")
             .header("x-prometheus-scrape-timeout-seconds", "60")
-            .timeout(std::time::Duration::from_secs(60));
+            .timeout(Duration::from_secs(60));
         async move { request.send().await.expect("a response").bytes().await.expect("a body").len() }
     })
 }

@@ -1,42 +1,13 @@
 //! The exporter that everybody scrapes: as little work as an answer takes.
 
-use std::io::{BufRead as _, BufReader, Read as _};
-use std::process::{Child, Command, Stdio};
+use std::io::Read as _;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-/// The server in a process of its own; it ends when this is dropped.
-pub(crate) struct Process {
-    child: Child,
-    port: u16,
-}
-
-impl Process {
-    pub(crate) fn start() -> Self {
-        let mut child = Command::new(std::env::current_exe().expect("this program"))
-            .arg("--serve")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("this program starts again");
-        let mut line = String::new();
-        let stdout = child.stdout.take().expect("it is piped");
-        BufReader::new(stdout).read_line(&mut line).expect("the server tells its port");
-        Self { child, port: line.trim().parse().expect("a port") }
-    }
-
-    /// The n-th target, each with an address of its own, and a body of so many bytes.
-    pub(crate) fn url(&self, n: usize, bytes: usize) -> String {
-        format!("http://127.1.{}.{}:{}/{bytes}", n / 250, n % 250 + 1, self.port)
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// The n-th target, each with an address of its own, and a body of so many bytes.
+pub(crate) fn url(n: usize, port: &str, bytes: usize) -> String {
+    format!("http://127.1.{}.{}:{port}/{bytes}", n / 250, n % 250 + 1)
 }
 
 /// Serves on all loopback addresses until standard input ends.

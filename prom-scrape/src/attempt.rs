@@ -119,9 +119,9 @@ impl Attempt<'_> {
         buffer: &mut Vec<u8>,
     ) -> Result<Scrape, Error> {
         self.progress.enter(Phase::Body);
-        let place = chain.place();
         let (head, incoming) = response.into_parts();
         let encoding = Encoding::of(&head.headers).map_err(|name| {
+            let place = chain.place();
             let message =
                 format!("{place} answered with the Content-Encoding {name}, which was not asked for");
             Error::new(ErrorKind::Encoding, message)
@@ -130,18 +130,19 @@ impl Attempt<'_> {
             None => false,
             Some(coding) if coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked") => true,
             Some(coding) => {
-                let message =
-                    format!("{place} answered with the Transfer-Encoding {}", excerpt(coding.as_bytes()));
+                let (place, coding) = (chain.place(), excerpt(coding.as_bytes()));
+                let message = format!("{place} answered with the Transfer-Encoding {coding}");
                 return Err(Error::new(ErrorKind::Encoding, message));
             }
         };
         let length_framed = chunked || http2 || incoming.size_hint().exact().is_some();
         let content_type =
             head.headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).map(str::to_owned);
-        let wire_len = body::read(incoming, encoding, self.limits, &place, buffer).await?;
+        let wire_len = body::read(incoming, encoding, self.limits, chain, buffer).await?;
         if !length_framed && !body::ends_properly(buffer, content_type.as_deref()) {
             let message = format!(
-                "the body of {place} may have been cut short: it ends with its connection and not with a whole line"
+                "the body of {} may have been cut short: it ends with its connection and not with a whole line",
+                chain.place()
             );
             return Err(Error::new(ErrorKind::Truncated, message));
         }

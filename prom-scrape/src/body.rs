@@ -3,6 +3,7 @@ use hyper::body::{Body, Incoming};
 
 use crate::decode::{DecodeError, Encoding, Space};
 use crate::error::{Error, ErrorKind, find_cause};
+use crate::redirect::Chain;
 
 /// How large a body may be, in bytes.
 #[derive(Clone, Copy, Debug)]
@@ -18,7 +19,7 @@ pub(crate) async fn read(
     mut incoming: Incoming,
     encoding: Encoding,
     limits: Limits,
-    place: &str,
+    chain: &Chain<'_>,
     body: &mut Vec<u8>,
 ) -> Result<u64, Error> {
     let wire_limit = match encoding {
@@ -26,7 +27,10 @@ pub(crate) async fn read(
         _ => limits.compressed,
     } as u64;
     let too_large = |limit: u64, what: &str| {
-        Error::new(ErrorKind::TooLarge, format!("the body of {place} is larger than {limit} bytes{what}"))
+        Error::new(
+            ErrorKind::TooLarge,
+            format!("the body of {} is larger than {limit} bytes{what}", chain.place()),
+        )
     };
     let (announced, on_the_wire) = (incoming.size_hint().lower(), " on the wire");
     if announced > wire_limit {
@@ -43,16 +47,20 @@ pub(crate) async fn read(
         DecodeError::TooLarge => too_large(limits.decompressed as u64, ""),
         DecodeError::Truncated => Error::new(
             ErrorKind::Truncated,
-            format!("the body of {place} was cut short: its {} trailer is missing", encoding.as_str()),
+            format!(
+                "the body of {} was cut short: its {} trailer is missing",
+                chain.place(),
+                encoding.as_str()
+            ),
         ),
         DecodeError::Corrupt(why) => Error::new(
             ErrorKind::Encoding,
-            format!("the body of {place} is not valid {}: {why}", encoding.as_str()),
+            format!("the body of {} is not valid {}: {why}", chain.place(), encoding.as_str()),
         ),
     };
     let mut decoder = encoding.decoder().map_err(failed)?;
     while let Some(frame) = incoming.frame().await {
-        let Ok(piece) = frame.map_err(|e| broken(e, place))?.into_data() else { continue };
+        let Ok(piece) = frame.map_err(|e| broken(e, chain))?.into_data() else { continue };
         wire_len += piece.len() as u64;
         if encoding != Encoding::Identity && wire_len > wire_limit {
             return Err(too_large(wire_limit, on_the_wire));
@@ -67,7 +75,7 @@ pub(crate) async fn read(
     Ok(wire_len)
 }
 
-fn broken(error: hyper::Error, place: &str) -> Error {
+fn broken(error: hyper::Error, chain: &Chain<'_>) -> Error {
     let cut =
         find_cause::<std::io::Error>(&error).is_some_and(|e| e.kind() == std::io::ErrorKind::UnexpectedEof);
     let (kind, what) = if cut {
@@ -75,7 +83,7 @@ fn broken(error: hyper::Error, place: &str) -> Error {
     } else {
         (ErrorKind::Transport, "could not be read to its end")
     };
-    Error::new(kind, format!("the body of {place} {what}")).caused_by(error)
+    Error::new(kind, format!("the body of {} {what}", chain.place())).caused_by(error)
 }
 
 /// Whether a body that ended with its connection shows by itself that it is whole.
