@@ -40,11 +40,14 @@ pub(crate) struct Subject {
 }
 
 impl Subject {
+    /// Opens the store in that folder, and creates the connectors that it has not yet.
     pub(crate) async fn open(folder: &Path, connectors: usize) -> Self {
         let store = Arc::new(SqliteStore::open(folder).expect("a store in a new folder"));
         let schema = workload::schema();
-        let mut ids = Vec::new();
-        for n in 0..connectors {
+        let mut known = store.list(None, connectors).await.expect("the store's connectors");
+        known.sort_by_key(|connector| (connector.spec.name.len(), connector.spec.name.clone()));
+        let mut ids: Vec<Uuid> = known.iter().map(|connector| connector.id).collect();
+        for n in ids.len()..connectors {
             let spec = ConnectorSpec {
                 name: format!("target-{n}"),
                 type_id: "prometheus".to_owned(),

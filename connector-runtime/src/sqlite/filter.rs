@@ -65,7 +65,7 @@ impl Filters {
             ColumnType::Dynamic => {
                 let map =
                     serde_json::from_str(value).map_err(|_| bad("a JSON object whose values are strings"))?;
-                self.of(column.role()).maps.push((index, map));
+                self.of(column.role()).is_map(index, name, map);
                 return Ok(());
             }
             _ => return Err(bad("comparable to the column's type")),
@@ -89,6 +89,16 @@ impl Filters {
 }
 
 impl Conditions {
+    fn is_map(&mut self, index: usize, column: &str, map: BTreeMap<String, String>) {
+        // Only what has the longest value in it is worth parsing.
+        let plain = |text: &&String| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        if let Some(value) = map.values().filter(plain).max_by_key(|value| value.len()) {
+            self.sql.push_str(&format!(" AND instr({}, ?) > 0", quote(column)));
+            self.parameters.push(Value::Text(format!("\"{value}\"")));
+        }
+        self.maps.push((index, map));
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.sql.is_empty() && self.maps.is_empty()
     }
