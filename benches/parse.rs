@@ -43,12 +43,12 @@ fn main() {
 fn compare(input: &Input, ours_only: bool) {
     let readers: Vec<_> =
         readers::all().into_iter().filter(|reader| !ours_only || !reader.name.starts_with("rival")).collect();
-    let rounds = if ours_only { 40 } else { 9 };
+    let rounds = if ours_only { 40 } else { 15 };
     let mut times = vec![Vec::new(); readers.len()];
     let mut sums = vec![None; readers.len()];
     for round in 0..rounds {
         for (at, reader) in readers.iter().enumerate() {
-            // A rival takes a hundred times as long: three rounds tell.
+            // A rival takes twenty times as long: five rounds tell.
             if reader.name.starts_with("rival") && round % 3 != 0 {
                 continue;
             }
@@ -65,19 +65,39 @@ fn compare(input: &Input, ours_only: bool) {
         mega(input.body.len()),
         bytes / samples
     );
-    println!("  {:<38} {:>9} {:>9} {:>12}", "", "best MB/s", "median", "M samples/s");
-    for ((reader, mut times), sum) in readers.iter().zip(times).zip(&sums) {
+    let best_of = |name: &str| {
+        let at = readers.iter().position(|reader| reader.name.contains(name))?;
+        sums[at].and_then(|_| times[at].iter().min().map(Duration::as_secs_f64))
+    };
+    let (rival, floor) = (best_of("nom-openmetrics"), best_of("floor"));
+    println!(
+        "  {:<32} {:>9} {:>7} {:>11} {:>9} {:>8}",
+        "", "best MB/s", "median", "M samples/s", "x nom-om", "of floor"
+    );
+    for ((reader, times), sum) in readers.iter().zip(&times).zip(&sums) {
+        let mut times = times.clone();
         times.sort();
         let speed = |time: Duration| mega(input.body.len()) / time.as_secs_f64();
         let note = match sum {
-            None => "refuses this input",
+            None => {
+                println!("  {:<32} refuses this input", reader.name);
+                continue;
+            }
             Some(sum) if Some(*sum) == sums[0] => "",
             Some(_) if reader.regroups => "regroups: no checksum",
             Some(_) => "READS OTHERWISE",
         };
         let (best, median) = (times[0], times[times.len() / 2]);
         let rate = mega(samples) / best.as_secs_f64();
-        println!("  {:<38} {:>9.0} {:>9.0} {rate:>12.1}  {note}", reader.name, speed(best), speed(median));
+        let faster = rival.map_or("-".to_owned(), |rival| format!("{:.1}", rival / best.as_secs_f64()));
+        let of_floor =
+            floor.map_or("-".to_owned(), |floor| format!("{:.0} %", 100.0 * floor / best.as_secs_f64()));
+        println!(
+            "  {:<32} {:>9.0} {:>7.0} {rate:>11.1} {faster:>9} {of_floor:>8}  {note}",
+            reader.name,
+            speed(best),
+            speed(median)
+        );
         assert!(note != "READS OTHERWISE", "{} differs on {}", reader.name, input.name);
     }
 }

@@ -16,7 +16,10 @@ impl Checksum {
 
     fn text(&mut self, text: &str) {
         let bytes = text.as_bytes();
-        let ends = bytes.first().zip(bytes.last()).map_or(0, |(a, b)| u64::from(*a) << 8 | u64::from(*b));
+        let ends = match bytes {
+            [] => 0,
+            [first, ..] => u64::from(*first) << 8 | u64::from(bytes[bytes.len() - 1]),
+        };
         self.0 = self.0.wrapping_add((text.len() as u64) << 16 | ends);
     }
 
@@ -96,7 +99,7 @@ fn pushed(body: &str, format: Format) -> Option<Checksum> {
 struct Table(Rows);
 
 impl SampleSink for Table {
-    #[inline]
+    #[inline(always)]
     fn label(&mut self, name: &str, value: &str) {
         self.0.entry(3, name, value);
     }

@@ -145,7 +145,7 @@ fn parse(scrape: &Scrape, rows: &mut Rows) -> Result<(), Unparsable> {
 struct RowSink<'a>(&'a mut Rows);
 
 impl SampleSink for RowSink<'_> {
-    #[inline]
+    #[inline(always)]
     fn label(&mut self, name: &str, value: &str) {
         self.0.entry(LABELS, name, value);
     }

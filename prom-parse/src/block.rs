@@ -63,10 +63,10 @@ impl<'a> Blocks<'a> {
         block
     }
 
-    /// The current block, where all of it is UTF-8, and where in it the next line starts.
+    /// The current block, where all of it is UTF-8, and where in the body it starts.
     #[inline(always)]
-    pub(crate) fn text_at(&self) -> Option<(&'a str, usize)> {
-        self.text.map(|text| (text, self.at - self.start))
+    pub(crate) fn text_from(&self) -> Option<(&'a str, usize)> {
+        self.text.map(|text| (text, self.start))
     }
 
     /// Goes on at a place in the current block.

@@ -6,11 +6,12 @@ use core::iter::FusedIterator;
 use crate::block::Blocks;
 use crate::entry::{Entry, Sample};
 use crate::error::{Expected, Fault, ParseError};
-use crate::fast::{self, FastLine};
+use crate::fast::{self, FastLine, TakeLabels};
 use crate::format::Format;
 use crate::grammar::{self, Dialect, Line, Name, SampleLine};
+use crate::index::Index;
 use crate::labels::{LabelSet, unescape, unescape_help};
-use crate::window::{Job, Width, Window};
+use crate::window::Width;
 
 /// Reads the entries of a body, one a line.
 ///
@@ -71,6 +72,7 @@ pub(crate) struct Lines<'a> {
     /// Whether the grammar reads as [`strict`](crate::strict()) does.
     strict: bool,
     pub(crate) width: Width,
+    index: Index,
     state: State,
     /// Where the latest line starts.
     pub(crate) start: usize,
@@ -92,6 +94,7 @@ impl<'a> Lines<'a> {
             format,
             strict: false,
             width: Width::detect(),
+            index: Index::new(),
             state: State::Open,
             start: 0,
         }
@@ -105,14 +108,35 @@ impl<'a> Lines<'a> {
     #[inline]
     fn next_entry(&mut self) -> Option<Result<Entry<'a>, ParseError>> {
         if self.is_open()
-            && let Some((text, at)) = self.blocks.text_at()
-            && let Some((entry, next)) = self.width.run(ReadLine { text, at, format: self.format })
+            && let Some((line, next)) = self.fast_line(&mut ())
         {
             self.start = self.blocks.at;
             self.blocks.go_to(next);
-            return Some(Ok(entry));
+            return Some(Ok(match line {
+                FastLine::Sample(line) => Entry::Sample(Sample {
+                    name: line.name,
+                    quoted: false,
+                    labels: line.labels,
+                    value: line.value,
+                    timestamp: line.timestamp,
+                    exemplar: line.exemplar,
+                }),
+                FastLine::Help { name, text } => {
+                    Entry::Help { name: Cow::Borrowed(name), text: help(self.format, text) }
+                }
+                FastLine::Type { name, kind } => Entry::Type { name: Cow::Borrowed(name), kind },
+            }));
         }
         self.next_by_grammar()
+    }
+
+    /// The next line and where in the block the one after it starts, if the line is there and holds no surprise.
+    #[inline(always)]
+    pub(crate) fn fast_line(&mut self, labels: &mut impl TakeLabels<'a>) -> Option<(FastLine<'a>, usize)> {
+        let (text, start) = self.blocks.text_from()?;
+        self.index.cover(self.blocks.body, self.blocks.at, self.width);
+        let lines = fast::Lines { text, start, index: &self.index };
+        fast::line(lines, self.blocks.at - start, self.format, labels)
     }
 
     /// Whether there is a line left to read, whose block is loaded then.
@@ -215,36 +239,5 @@ fn help(format: Format, text: &str) -> Cow<'_, str> {
     match format {
         Format::Prometheus => unescape_help(text),
         Format::OpenMetrics => unescape(text),
-    }
-}
-
-/// The optimistic reading of one line.
-struct ReadLine<'a> {
-    text: &'a str,
-    at: usize,
-    format: Format,
-}
-
-impl<'a> Job for ReadLine<'a> {
-    type Output = Option<(Entry<'a>, usize)>;
-
-    #[inline(always)]
-    fn run<W: Window>(self) -> Self::Output {
-        let (line, next) = fast::line::<W>(self.text, self.at, self.format, &mut ())?;
-        let entry = match line {
-            FastLine::Sample(line) => Entry::Sample(Sample {
-                name: line.name,
-                quoted: false,
-                labels: line.labels,
-                value: line.value,
-                timestamp: line.timestamp,
-                exemplar: line.exemplar,
-            }),
-            FastLine::Help { name, text } => {
-                Entry::Help { name: Cow::Borrowed(name), text: help(self.format, text) }
-            }
-            FastLine::Type { name, kind } => Entry::Type { name: Cow::Borrowed(name), kind },
-        };
-        Some((entry, next))
     }
 }

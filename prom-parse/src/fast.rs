@@ -1,4 +1,4 @@
-//! The optimistic path: the common line, read through windows.
+//! The optimistic path: the common line, read by what the index tells of its bytes.
 //!
 //! It knows the lines that nearly every exporter writes: no blanks but the needed ones, names without quotes. On any
 //! surprise it gives up, having decided nothing, and the grammar reads the line again from its start; what this path
@@ -7,14 +7,13 @@
 mod label_set;
 mod names;
 
-use core::marker::PhantomData;
-
 use crate::entry::{MetricType, Timestamp};
 use crate::format::Format;
 use crate::grammar;
+use crate::index::{Index, VIEW, View};
 use crate::labels::LabelSet;
 use crate::number;
-use crate::window::{TextWindow, WIDTH, Window, part};
+use crate::window::part;
 
 use label_set::label_set;
 
@@ -53,125 +52,132 @@ impl TakeLabels<'_> for () {
     fn long_label(&mut self, _: &str, _: &str) {}
 }
 
+/// A block of whole lines, and what is known of its bytes.
+#[derive(Clone, Copy)]
+pub(crate) struct Lines<'a, 'i> {
+    pub(crate) text: &'a str,
+    /// Where in the body the text starts.
+    pub(crate) start: usize,
+    pub(crate) index: &'i Index,
+}
+
+impl<'a> Lines<'a, '_> {
+    #[inline(always)]
+    fn bytes(self) -> &'a [u8] {
+        self.text.as_bytes()
+    }
+
+    #[inline(always)]
+    fn view(self, at: usize) -> Option<View> {
+        self.index.view(self.start + at)
+    }
+
+    /// Where the name ends that begins at a place. Colons are left to the grammar.
+    #[inline(always)]
+    fn name_end(self, at: usize) -> Option<usize> {
+        let mut end = at;
+        loop {
+            let length = self.view(end)?.not_name.trailing_zeros() as usize;
+            if length < VIEW {
+                end += length;
+                // Of the name bytes only digits come before `A`.
+                return (end > at && *self.bytes().get(at)? >= b'A').then_some(end);
+            }
+            end += VIEW;
+        }
+    }
+
+    /// Where the line ends.
+    #[inline(always)]
+    fn newline(self, mut at: usize) -> Option<usize> {
+        loop {
+            let length = self.view(at)?.stops.trailing_zeros() as usize;
+            if length >= VIEW {
+                at += VIEW;
+                continue;
+            }
+            at += length;
+            if *self.bytes().get(at)? == b'\n' {
+                return Some(at);
+            }
+            at += 1;
+        }
+    }
+}
+
 /// Reads the line that starts at `start` and ends in a newline; returns it and where the next one starts. Labels are
 /// handed over as they are found, before it is known whether the rest of the line holds no surprise.
 #[inline(always)]
-pub(crate) fn line<'a, W: Window>(
-    text: &'a str,
+pub(crate) fn line<'a>(
+    lines: Lines<'a, '_>,
     start: usize,
     format: Format,
     labels: &mut impl TakeLabels<'a>,
 ) -> Option<(FastLine<'a>, usize)> {
-    let span = Span::<W>::load(text, start)?;
-    match span.byte(0) {
-        b'#' => metadata(text, span, format),
-        _ => sample(text, span, format, labels),
-    }
-}
-
-/// A window somewhere in the text, and what the reading of a line asks of it.
-#[derive(Clone, Copy)]
-struct Span<'a, W> {
-    start: usize,
-    text: TextWindow<'a>,
-    not_name: u64,
-    quotes: u64,
-    special: u64,
-    kind: PhantomData<W>,
-}
-
-impl<'a, W: Window> Span<'a, W> {
-    #[inline(always)]
-    fn load(text: &'a str, start: usize) -> Option<Self> {
-        let text = TextWindow::of(text, start)?;
-        let window = W::load(text.bytes());
-        let (not_name, quotes) = (window.not_name(), window.equal(b'"'));
-        Some(Self {
-            start,
-            text,
-            not_name,
-            quotes,
-            special: window.backslash_or_control(),
-            kind: PhantomData,
-        })
-    }
-
-    /// A byte of the window; the offset is below 64.
-    #[inline(always)]
-    fn byte(&self, at: usize) -> u8 {
-        self.text.bytes()[at % WIDTH]
-    }
-
-    /// Where the name ends that begins at offset `from`, which is below 64. Colons are left to the grammar.
-    #[inline(always)]
-    fn name_end(&self, from: usize) -> Option<usize> {
-        let end = (self.not_name >> from << from).trailing_zeros() as usize;
-        (end > from && end < WIDTH && !self.byte(from).is_ascii_digit()).then_some(end)
+    match lines.bytes().get(start)? {
+        b'#' => metadata(lines, start, format),
+        _ => sample(lines, start, format, labels),
     }
 }
 
 #[inline(always)]
-fn metadata<'a, W: Window>(
-    text: &'a str,
-    span: Span<'a, W>,
-    format: Format,
-) -> Option<(FastLine<'a>, usize)> {
-    const KEYWORD: usize = "# HELP ".len();
-    let is_help = span.text.bytes().starts_with(b"# HELP ");
-    if !is_help && !span.text.bytes().starts_with(b"# TYPE ") {
+fn metadata<'a>(lines: Lines<'a, '_>, start: usize, format: Format) -> Option<(FastLine<'a>, usize)> {
+    let bytes = lines.bytes();
+    let keyword: &[u8; 7] = bytes[start..].first_chunk()?;
+    let is_help = keyword == b"# HELP ";
+    if !is_help && keyword != b"# TYPE " {
         return None;
     }
-    let name_end = span.name_end(KEYWORD)?;
-    if span.byte(name_end) != b' ' {
+    let name_start = start + keyword.len();
+    let name_end = lines.name_end(name_start)?;
+    if *bytes.get(name_end)? != b' ' {
         return None;
     }
-    let name = part(text, span.start + KEYWORD..span.start + name_end)?;
-    let rest = span.start + name_end + 1;
-    let end = match span.special & (!0 << name_end) {
-        // Within this window, if what comes first is the newline and no other control byte.
-        special if special != 0 && span.byte(special.trailing_zeros() as usize) == b'\n' => {
-            span.start + special.trailing_zeros() as usize
-        }
-        _ => rest + memchr::memchr(b'\n', &text.as_bytes()[rest..])?,
-    };
+    let name = part(lines.text, name_start..name_end)?;
+    let rest = name_end + 1;
+    let end = lines.newline(rest)?;
     let line = match is_help {
-        true => FastLine::Help { name, text: part(text, rest..end)? },
-        false => FastLine::Type { name, kind: grammar::metric_type(format, &text.as_bytes()[rest..end])? },
+        true => FastLine::Help { name, text: part(lines.text, rest..end)? },
+        false => FastLine::Type { name, kind: grammar::metric_type(format, &bytes[rest..end])? },
     };
     Some((line, end + 1))
 }
 
 #[inline(always)]
-fn sample<'a, W: Window>(
-    text: &'a str,
-    span: Span<'a, W>,
+fn sample<'a>(
+    lines: Lines<'a, '_>,
+    start: usize,
     format: Format,
     labels: &mut impl TakeLabels<'a>,
 ) -> Option<(FastLine<'a>, usize)> {
-    let bytes = text.as_bytes();
-    let name_end = span.name_end(0)?;
-    let (start, end) = (span.start, span.start + name_end);
-    let has_labels = span.byte(name_end) == b'{';
-    let (set, at) = match has_labels {
-        true => {
-            let close = label_set(text, span, name_end + 1, true, labels)?;
+    let (text, bytes) = (lines.text, lines.bytes());
+    let end = lines.name_end(start)?;
+    let (set, at) = match *bytes.get(end)? {
+        b'{' => {
+            let close = label_set(lines, end + 1, true, labels)?;
             (end + 1..close, close + 1)
         }
-        false => (end..end, end),
+        _ => (end..end, end),
     };
     if bytes.get(at) != Some(&b' ') {
         return None;
     }
+    // Where the next line starts is found without the number, which then holds nothing up.
+    let newline = lines.newline(at + 1)?;
     let (value, at) = number(bytes, at + 1)?;
     let (mut timestamp, mut exemplar) = (None, "");
-    let next = match (bytes[at], format) {
-        (b'\n', _) => at + 1,
-        (_, Format::Prometheus) => millis(bytes, at + 1, &mut timestamp)?,
-        (_, Format::OpenMetrics) => after_value::<W>(text, at, &mut timestamp, &mut exemplar)?,
-    };
+    if at != newline {
+        let end = match format {
+            Format::Prometheus => millis(bytes, at + 1, &mut timestamp)?,
+            Format::OpenMetrics => after_value(lines, at, &mut timestamp, &mut exemplar)?,
+        };
+        if end != newline + 1 {
+            return None;
+        }
+    }
     let name = part(text, start..end)?;
     let labels = LabelSet::tight(text.get(set.start..)?, set.len());
-    Some((FastLine::Sample(FastSample { name, labels, value, timestamp, exemplar }), next))
+    Some((FastLine::Sample(FastSample { name, labels, value, timestamp, exemplar }), newline + 1))
 }
 
 /// A number that a blank or the end of the line follows, and where that stands.
@@ -199,13 +205,13 @@ fn millis(bytes: &[u8], at: usize, timestamp: &mut Option<Timestamp>) -> Option<
 
 /// What OpenMetrics may have after a sample's value, from the blank on; where the next line starts.
 #[inline(always)]
-fn after_value<'a, W: Window>(
-    text: &'a str,
+fn after_value<'a>(
+    lines: Lines<'a, '_>,
     mut at: usize,
     timestamp: &mut Option<Timestamp>,
     exemplar: &mut &'a str,
 ) -> Option<usize> {
-    let bytes = text.as_bytes();
+    let bytes = lines.bytes();
     if bytes.get(at + 1) != Some(&b'#') {
         let (seconds, end) = finite(bytes, at + 1)?;
         *timestamp = Some(Timestamp::Seconds(seconds));
@@ -218,7 +224,7 @@ fn after_value<'a, W: Window>(
         return None;
     }
     let start = at + 3;
-    let close = label_set(text, Span::<W>::load(text, start)?, 1, false, &mut ())?;
+    let close = label_set(lines, start + 1, false, &mut ())?;
     if bytes.get(close + 1) != Some(&b' ') {
         return None;
     }
@@ -226,7 +232,7 @@ fn after_value<'a, W: Window>(
     if bytes[end] == b' ' {
         (_, end) = finite(bytes, end + 1)?;
     }
-    *exemplar = part(text, start..end)?;
+    *exemplar = part(lines.text, start..end)?;
     (bytes[end] == b'\n').then_some(end + 1)
 }
 

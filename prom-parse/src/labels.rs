@@ -4,8 +4,9 @@ use alloc::borrow::Cow;
 use alloc::string::String;
 use core::fmt;
 use core::iter::FusedIterator;
+use core::ops::Range;
 
-use crate::window::{Baseline, TextWindow, Window as _};
+use crate::window::{Ascii, Baseline, Window as _};
 
 /// What stands between the braces of a sample or exemplar, accepted by the grammar.
 #[derive(Clone, Copy)]
@@ -31,7 +32,7 @@ impl<'a> LabelSet<'a> {
 
     #[inline]
     pub(crate) fn iter(self) -> Labels<'a> {
-        Labels { set: self, at: 0, window: None, start: 0, quotes: 0, backslashes: 0 }
+        Labels { set: self, at: 0, quotes: 0, start: 0, ascii: None }
     }
 }
 
@@ -41,6 +42,9 @@ impl PartialEq for LabelSet<'_> {
     }
 }
 
+/// A name and a value.
+type Label<'a> = (Cow<'a, str>, Cow<'a, str>);
+
 /// The labels of a sample or exemplar, as pairs of name and value, in the order of the text.
 ///
 /// A pair is borrowed from the body unless it holds escapes.
@@ -49,11 +53,11 @@ pub struct Labels<'a> {
     set: LabelSet<'a>,
     /// Where the next label begins, or blanks before it.
     at: usize,
-    /// A window from `start` on, with its quotes and backslashes, but for the quotes before `at`.
-    window: Option<TextWindow<'a>>,
-    start: usize,
+    /// The quotes of a window from `start` on, but for those before `at` and those after a backslash.
     quotes: u64,
-    backslashes: u64,
+    start: usize,
+    /// The window, where all of it is ASCII.
+    ascii: Option<Ascii<'a>>,
 }
 
 impl<'a> Iterator for Labels<'a> {
@@ -66,7 +70,12 @@ impl<'a> Iterator for Labels<'a> {
         }
         match self.next_plain() {
             Some((name, value)) => Some((Cow::Borrowed(name), Cow::Borrowed(value))),
-            None => self.next_any(),
+            None => {
+                // By value, so that otherwise the iterator lives in registers.
+                let (labels, next) = self.clone().next_any();
+                *self = labels;
+                next
+            }
         }
     }
 }
@@ -81,34 +90,49 @@ impl<'a> Labels<'a> {
         if rest == 0 {
             self.load()?;
             rest = self.quotes & self.quotes.wrapping_sub(1);
+            if rest == 0 {
+                return None;
+            }
         }
         let (open, close) = (self.quotes.trailing_zeros() as usize, rest.trailing_zeros() as usize);
-        if rest == 0 || self.backslashes << (63 - close) != 0 {
-            return None;
-        }
-        let label = self.window?.label(self.at - self.start, open.wrapping_sub(1), close)?;
-        self.quotes = rest & (rest - 1);
+        let (name, value) = (self.at - self.start..open.wrapping_sub(1), open + 1..close);
+        let label = match self.ascii {
+            Some(ascii) => (ascii.part(name)?, ascii.part(value)?),
+            None => (self.part(name)?, self.part(value)?),
+        };
+        self.quotes = rest & rest.wrapping_sub(1);
         // Past the quote and the comma.
         self.at = self.start + close + 2;
         Some(label)
     }
 
+    #[inline(never)]
+    fn part(&self, of_window: Range<usize>) -> Option<&'a str> {
+        self.set.text.get(self.start + of_window.start..self.start + of_window.end)
+    }
+
     /// Takes up the next window. Near the end of the text there is none.
-    #[inline]
+    #[inline(always)]
     fn load(&mut self) -> Option<()> {
         if !self.set.tight {
             return None;
         }
-        let text = TextWindow::of(self.set.text, self.at)?;
-        let window = Baseline::load(text.bytes());
-        (self.window, self.start) = (Some(text), self.at);
-        (self.quotes, self.backslashes) = (window.equal(b'"'), window.equal(b'\\'));
+        let bytes = self.set.text.as_bytes().get(self.at..)?.first_chunk()?;
+        let window = Baseline::load(bytes);
+        let backslashes = window.equal(b'\\');
+        (self.ascii, self.start) = (Ascii::of(bytes), self.at);
+        self.quotes = window.equal(b'"') & backslashes.wrapping_sub(1) & !backslashes;
         Some(())
     }
 
     #[cold]
     #[inline(never)]
-    fn next_any(&mut self) -> Option<(Cow<'a, str>, Cow<'a, str>)> {
+    fn next_any(mut self) -> (Self, Option<Label<'a>>) {
+        let label = self.read_any();
+        (self, label)
+    }
+
+    fn read_any(&mut self) -> Option<Label<'a>> {
         self.quotes = 0;
         loop {
             self.skip(|byte| matches!(byte, b' ' | b'\t' | b','));

@@ -14,6 +14,7 @@ mod family;
 mod fast;
 mod format;
 mod grammar;
+mod index;
 mod labels;
 mod number;
 #[cfg(feature = "serde")]

@@ -25,59 +25,136 @@ pub(crate) fn float(token: &[u8]) -> Result<f64, Expected> {
     any_float(token)
 }
 
-/// How many bytes [`short`] looks at.
-pub(crate) const SHORT: usize = 24;
+/// How many bytes [`short`] looks at: sixteen digits before and after a point, eight of an exponent, three signs.
+pub(crate) const SHORT: usize = 44;
 
-/// A short decimal at the start of the bytes, and its length.
+/// A decimal without an exponent at the start of the bytes, and its length; of its digits, at most 19.
+///
+/// No branch depends on how many digits there are, since no branch predictor could know.
+#[inline(always)]
+pub(crate) fn short(bytes: &[u8; SHORT]) -> Option<(f64, usize)> {
+    let negative = bytes[0] == b'-';
+    let start = usize::from(negative);
+    let (whole, whole_digits) = digits(bytes, start);
+    let point = start + whole_digits;
+    let (fraction, fraction_digits, end) = match bytes[point] {
+        b'.' => {
+            let (fraction, length) = digits(bytes, point + 1);
+            (fraction, length, point + 1 + length)
+        }
+        _ => (0, 0, point),
+    };
+    // More digits than 19 could overflow 64 bits.
+    if (whole_digits + fraction_digits).wrapping_sub(1) >= 19 {
+        return None;
+    }
+    if matches!(bytes[end], b'0'..=b'9' | b'e' | b'E') {
+        return scientific(bytes);
+    }
+    let mantissa = whole * POWERS[fraction_digits] + fraction;
+    let magnitude = if mantissa <= EXACT {
+        mantissa as f64 / TENS[fraction_digits]
+    } else {
+        ratio(mantissa, fraction_digits)
+    };
+    Some((if negative { -magnitude } else { magnitude }, end))
+}
+
+/// Whole numbers up to this one are exact doubles.
+const EXACT: u64 = 1 << 53;
+
+/// Powers of ten in 64 bits.
+const POWERS: [u64; 20] = {
+    let mut powers = [1; 20];
+    let mut i = 1;
+    while i < powers.len() {
+        powers[i] = powers[i - 1] * 10;
+        i += 1;
+    }
+    powers
+};
+
+/// Up to sixteen digits at a place that is at most 18: their value and how many they are.
+#[inline(always)]
+fn digits(bytes: &[u8; SHORT], at: usize) -> (u64, usize) {
+    let (first, length) = up_to_eight(bytes, at);
+    if length < 8 {
+        return (first, length);
+    }
+    let (more, length) = up_to_eight(bytes, at + 8);
+    (first * POWERS[length] + more, 8 + length)
+}
+
+/// Up to eight digits, all at once.
+#[inline(always)]
+fn up_to_eight(bytes: &[u8; SHORT], at: usize) -> (u64, usize) {
+    const EACH: u64 = u64::from_ne_bytes([1; 8]);
+    let word = bytes[at..].first_chunk().map_or(0, |word| u64::from_le_bytes(*word));
+    let values = word ^ (EACH * u64::from(b'0'));
+    // The high bit of each byte that is above 9.
+    let others = (((values & (EACH * 0x7f)) + EACH * 0x76) | values) & (EACH * 0x80);
+    let length = others.trailing_zeros() as usize / 8;
+    // The last digit goes to the last byte, and zeros before the first.
+    let values = if length == 0 { 0 } else { values << (64 - 8 * length) };
+    // Each byte, then each second and each fourth, takes in the one before.
+    let pairs = values.wrapping_mul(10).wrapping_add(values >> 8);
+    const EVEN: u64 = 0x0000_00ff_0000_00ff;
+    let upper = (pairs & EVEN).wrapping_mul(100 + (1_000_000 << 32));
+    let lower = (pairs >> 16 & EVEN).wrapping_mul(1 + (10_000 << 32));
+    (upper.wrapping_add(lower) >> 32, length)
+}
+
+/// The double nearest to a whole number that is not 0, over a power of ten up to the 19th.
+///
+/// The quotient has at least 62 bits. Whether anything remains is kept in its last bit, so that the one rounding, to 53
+/// bits, is right.
+#[inline(never)]
+fn ratio(mantissa: u64, power: usize) -> f64 {
+    let divisor = POWERS[power];
+    let (up, down) = (mantissa.leading_zeros(), divisor.leading_zeros());
+    let (dividend, divisor) = (u128::from(mantissa << up) << 63, u128::from(divisor << down));
+    let quotient = dividend / divisor;
+    let remains = quotient * divisor != dividend;
+    let nearest = (quotient as u64 | u64::from(remains)) as f64;
+    nearest * f64::from_bits(u64::from(1023 - 63 + down - up) << 52)
+}
+
+/// The same with an exponent.
 ///
 /// Its digits, taken as a whole number, are at most 2^53, and the power of ten that this is to be multiplied or divided
 /// by is at most 10^22. Both are exact doubles then, so the one operation rounds once: correctly.
-#[inline(always)]
-pub(crate) fn short(bytes: &[u8; SHORT]) -> Option<(f64, usize)> {
-    let digit = |at: usize| bytes.get(at).map(|byte| byte.wrapping_sub(b'0')).filter(|digit| *digit < 10);
+#[cold]
+fn scientific(bytes: &[u8; SHORT]) -> Option<(f64, usize)> {
     let negative = bytes[0] == b'-';
-    let (start, mut mantissa) = (usize::from(negative), 0_u64);
-    let mut at = start;
-    while let Some(digit) = digit(at) {
-        mantissa = mantissa.wrapping_mul(10).wrapping_add(u64::from(digit));
-        at += 1;
-    }
-    let (mut digits, mut power) = (at - start, 0);
-    if bytes.get(at) == Some(&b'.') {
-        let point = at;
-        at += 1;
-        while let Some(digit) = digit(at) {
-            mantissa = mantissa.wrapping_mul(10).wrapping_add(u64::from(digit));
-            at += 1;
+    let (whole, whole_digits) = digits(bytes, usize::from(negative));
+    let mut at = usize::from(negative) + whole_digits;
+    let (mut mantissa, mut power) = (whole, 0);
+    if bytes[at] == b'.' {
+        let (fraction, length) = digits(bytes, at + 1);
+        if whole_digits + length > 19 {
+            return None;
         }
-        power = point as i32 + 1 - at as i32;
-        digits += at - point - 1;
+        mantissa = whole * POWERS[length] + fraction;
+        power = -(length as i32);
+        at += 1 + length;
     }
-    // Up to 19 digits cannot overflow 64 bits.
-    if digits == 0 || digits > 19 || mantissa > 1 << 53 {
+    if mantissa > EXACT || !matches!(bytes[at], b'e' | b'E') {
         return None;
     }
-    if let Some(b'e' | b'E') = bytes.get(at) {
-        let down = bytes.get(at + 1) == Some(&b'-');
-        at += 1 + usize::from(down || bytes.get(at + 1) == Some(&b'+'));
-        let mut exponent = i32::from(digit(at)?);
-        at += 1;
-        while let Some(digit) = digit(at) {
-            exponent = exponent * 10 + i32::from(digit);
-            at += 1;
-            if exponent > 99 {
-                return None;
-            }
-        }
-        power += if down { -exponent } else { exponent };
+    let sign = bytes[at + 1];
+    at += 1 + usize::from(matches!(sign, b'-' | b'+'));
+    let (exponent, length) = up_to_eight(bytes, at);
+    if !(1..8).contains(&length) {
+        return None;
     }
+    let exponent = exponent as i32;
+    power += if sign == b'-' { -exponent } else { exponent };
     let magnitude = match power {
-        0 => mantissa as f64,
         -22..0 => mantissa as f64 / TENS[power.unsigned_abs() as usize],
-        1..=22 => mantissa as f64 * TENS[power as usize],
+        0..=22 => mantissa as f64 * TENS[power as usize],
         _ => return None,
     };
-    (at < SHORT).then_some((if negative { -magnitude } else { magnitude }, at))
+    Some((if negative { -magnitude } else { magnitude }, at + length))
 }
 
 /// Any number at the start of the bytes that a blank or newline ends, and its length.

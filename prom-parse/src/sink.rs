@@ -5,7 +5,7 @@ use alloc::string::String;
 use crate::entries::Lines;
 use crate::entry::{Entry, Sample};
 use crate::error::ParseError;
-use crate::fast::{self, FastLine, TakeLabels};
+use crate::fast::{FastLine, TakeLabels};
 use crate::format::Format;
 use crate::labels::unescape_into;
 use crate::window::{Job, Window};
@@ -75,7 +75,7 @@ pub fn samples<S: SampleSink + ?Sized>(
     lines.width.run(Push { lines, sink })
 }
 
-/// The push of a whole body.
+/// The push of a whole body, as a job for the sake of the instructions that come with wider windows.
 struct Push<'a, 's, S: ?Sized> {
     lines: Lines<'a>,
     sink: &'s mut S,
@@ -89,17 +89,15 @@ impl<S: SampleSink + ?Sized> Job for Push<'_, '_, S> {
         let Self { mut lines, sink } = self;
         let (mut count, mut scratch) = (0, String::new());
         loop {
-            while lines.is_open()
-                && let Some((text, at)) = lines.blocks.text_at()
-            {
-                let mut labels = Labels { sink, scratch: &mut scratch };
-                match fast::line::<W>(text, at, lines.format, &mut labels) {
-                    Some((FastLine::Sample(sample), next)) => {
-                        sink.sample(sample.name, sample.value);
+            while lines.is_open() {
+                match lines.fast_line(&mut Labels { sink, scratch: &mut scratch }) {
+                    Some((line, next)) => {
+                        if let FastLine::Sample(sample) = line {
+                            sink.sample(sample.name, sample.value);
+                            count += 1;
+                        }
                         lines.blocks.go_to(next);
-                        count += 1;
                     }
-                    Some((_, next)) => lines.blocks.go_to(next),
                     None => {
                         sink.abandon();
                         break;

@@ -15,9 +15,9 @@ mod x86;
 #[cfg(any(test, not(all(feature = "simd", target_arch = "x86_64"))))]
 pub(crate) use portable::Portable;
 #[cfg(not(all(feature = "simd", target_arch = "x86_64")))]
-pub(crate) use portable::{TextWindow, part};
+pub(crate) use portable::{Ascii, TextWindow, part};
 #[cfg(all(feature = "simd", target_arch = "x86_64"))]
-pub(crate) use x86::{TextWindow, part};
+pub(crate) use x86::{Ascii, TextWindow, part};
 
 /// How many bytes a window holds.
 pub(crate) const WIDTH: usize = 64;
@@ -35,8 +35,8 @@ pub(crate) trait Window: Copy {
     /// The bytes that are none of `[a-zA-Z0-9_]`.
     fn not_name(self) -> u64;
 
-    /// The bytes that are a backslash or below 0x20.
-    fn backslash_or_control(self) -> u64;
+    /// The bytes that are a double quote, a backslash or below 0x20.
+    fn quote_backslash_or_control(self) -> u64;
 }
 
 /// Work that is compiled once for each kind of window.
@@ -100,7 +100,14 @@ mod tests {
         #[inline(always)]
         fn run<W: Window>(self) -> [u64; 6] {
             let w = W::load(self.0);
-            [w.equal(b'"'), w.equal(0), w.equal(0xff), w.equal(b'\n'), w.not_name(), w.backslash_or_control()]
+            [
+                w.equal(b'"'),
+                w.equal(0),
+                w.equal(0xff),
+                w.equal(b'\n'),
+                w.not_name(),
+                w.quote_backslash_or_control(),
+            ]
         }
     }
 
@@ -112,7 +119,7 @@ mod tests {
             mask(&|b| b == 0xff),
             mask(&|b| b == b'\n'),
             mask(&|b| !(b.is_ascii_alphanumeric() || b == b'_')),
-            mask(&|b| b == b'\\' || b < 0x20),
+            mask(&|b| b == b'"' || b == b'\\' || b < 0x20),
         ]
     }
 

@@ -1,5 +1,8 @@
 //! The buffers behind [`Rows`](super::Rows): values or bytes, offsets, and a bit for each value that is not null.
 
+/// How many bytes of text a column can hold.
+const MOST: usize = i32::MAX as usize;
+
 /// One column's values.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -148,16 +151,18 @@ impl StringColumn {
 
     #[inline]
     fn append(&mut self, value: &str) {
-        match i32::try_from(self.text.len() + value.len()) {
-            Ok(end) => {
-                self.text.push_str(value);
-                self.offsets.push(end);
-            }
-            Err(_) => {
-                self.overflowed = true;
-                self.offsets.push(self.offsets[self.offsets.len() - 1]);
-            }
+        let end = self.text.len() + value.len();
+        if end > MOST {
+            return self.overflow();
         }
+        self.text.push_str(value);
+        self.offsets.push(end as i32);
+    }
+
+    #[cold]
+    fn overflow(&mut self) {
+        self.overflowed = true;
+        self.offsets.push(self.offsets[self.offsets.len() - 1]);
     }
 }
 
@@ -351,16 +356,18 @@ impl Texts {
 
     #[inline]
     fn push(&mut self, value: &str) {
-        match i32::try_from(self.text.len() + value.len()) {
-            Ok(end) => {
-                self.text.push_str(value);
-                self.offsets.push(end);
-            }
-            Err(_) => {
-                self.overflowed = true;
-                self.offsets.push(self.offsets[self.offsets.len() - 1]);
-            }
+        let end = self.text.len() + value.len();
+        if end > MOST {
+            return self.overflow();
         }
+        self.text.push_str(value);
+        self.offsets.push(end as i32);
+    }
+
+    #[cold]
+    fn overflow(&mut self) {
+        self.overflowed = true;
+        self.offsets.push(self.offsets[self.offsets.len() - 1]);
     }
 
     fn truncate(&mut self, len: usize) {

@@ -54,11 +54,12 @@ impl Window for Portable {
     }
 
     #[inline(always)]
-    fn backslash_or_control(self) -> u64 {
+    fn quote_backslash_or_control(self) -> u64 {
         self.mask(|word| {
             let ascii = word & !HIGH;
             let backslash = below(ascii ^ (EACH * u64::from(b'\\')), 1);
-            (below(ascii, 0x20) | backslash) & !word
+            let quote = below(ascii ^ (EACH * u64::from(b'"')), 1);
+            (below(ascii, 0x20) | backslash | quote) & !word
         })
     }
 }
@@ -90,10 +91,29 @@ impl<'a> TextWindow<'a> {
         self.bytes
     }
 
-    /// The name and the value of `name="value"`, given where the name starts and ends and where the value ends.
+    /// The name and the value of the label `name="value"` at its start, given where each ends; `None` where it is none.
     #[inline(always)]
-    pub(crate) fn label(self, name: usize, name_end: usize, value_end: usize) -> Option<(&'a str, &'a str)> {
-        let part = |from: usize, to: usize| self.text.get(self.start + from..self.start + to);
-        Some((part(name, name_end)?, part(name_end + 2, value_end)?))
+    pub(crate) fn label(self, name_end: usize, value_end: usize) -> Option<(&'a str, &'a str)> {
+        let (label, value) = (self.text.get(self.start..)?, name_end + 2);
+        let is_label = label.get(name_end..value)? == "=\"" && *self.bytes.get(value_end)? == b'"';
+        is_label.then_some((label.get(..name_end)?, label.get(value..value_end)?))
+    }
+}
+
+/// Sixty-four bytes below 0x80, any number of which in a row are text.
+#[derive(Clone, Copy)]
+pub(crate) struct Ascii<'a>(&'a str);
+
+impl<'a> Ascii<'a> {
+    /// These bytes, if all are ASCII.
+    #[inline(always)]
+    pub(crate) fn of(bytes: &'a [u8; WIDTH]) -> Option<Self> {
+        core::str::from_utf8(bytes).ok().filter(|text| text.is_ascii()).map(Self)
+    }
+
+    /// Some of the bytes; `None` where the range is not within them.
+    #[inline(always)]
+    pub(crate) fn part(self, range: Range<usize>) -> Option<&'a str> {
+        self.0.get(range)
     }
 }

@@ -64,9 +64,11 @@ impl Window for Avx2 {
     }
 
     #[inline(always)]
-    fn backslash_or_control(self) -> u64 {
+    fn quote_backslash_or_control(self) -> u64 {
         // SAFETY: AVX2 is there.
-        unsafe { join([avx2::backslash_or_control(self.0[0]), avx2::backslash_or_control(self.0[1])]) }
+        unsafe {
+            join([avx2::quote_backslash_or_control(self.0[0]), avx2::quote_backslash_or_control(self.0[1])])
+        }
     }
 }
 
@@ -103,10 +105,12 @@ mod avx2 {
 
     #[inline]
     #[target_feature(enable = "avx2")]
-    pub(super) fn backslash_or_control(v: __m256i) -> u32 {
+    pub(super) fn quote_backslash_or_control(v: __m256i) -> u32 {
         let last = _mm256_set1_epi8(0x1f);
         let control = _mm256_cmpeq_epi8(_mm256_max_epu8(v, last), last);
-        mask(_mm256_or_si256(control, _mm256_cmpeq_epi8(v, _mm256_set1_epi8(b'\\' as i8))))
+        let backslash = _mm256_cmpeq_epi8(v, _mm256_set1_epi8(b'\\' as i8));
+        let quote = _mm256_cmpeq_epi8(v, _mm256_set1_epi8(b'"' as i8));
+        mask(_mm256_or_si256(control, _mm256_or_si256(backslash, quote)))
     }
 
     #[inline]
@@ -149,9 +153,9 @@ impl Window for Sse2 {
     }
 
     #[inline(always)]
-    fn backslash_or_control(self) -> u64 {
+    fn quote_backslash_or_control(self) -> u64 {
         // SAFETY: SSE2 is there.
-        unsafe { sse2::each(self.0, |v| sse2::backslash_or_control(v)) }
+        unsafe { sse2::each(self.0, |v| sse2::quote_backslash_or_control(v)) }
     }
 }
 
@@ -189,10 +193,12 @@ mod sse2 {
 
     #[inline]
     #[target_feature(enable = "sse2")]
-    pub(super) fn backslash_or_control(v: __m128i) -> u64 {
+    pub(super) fn quote_backslash_or_control(v: __m128i) -> u64 {
         let last = _mm_set1_epi8(0x1f);
         let control = _mm_cmpeq_epi8(_mm_max_epu8(v, last), last);
-        mask(_mm_or_si128(control, _mm_cmpeq_epi8(v, _mm_set1_epi8(b'\\' as i8))))
+        let backslash = _mm_cmpeq_epi8(v, _mm_set1_epi8(b'\\' as i8));
+        let quote = _mm_cmpeq_epi8(v, _mm_set1_epi8(b'"' as i8));
+        mask(_mm_or_si128(control, _mm_or_si128(backslash, quote)))
     }
 
     #[inline]
@@ -234,21 +240,49 @@ impl<'a> TextWindow<'a> {
         self.0
     }
 
-    /// The name and the value of `name="value"`, given where the name starts and ends and where the value ends.
+    /// The name and the value of the label `name="value"` at its start, given where each ends; `None` where it is none.
     #[inline(always)]
-    pub(crate) fn label(self, name: usize, name_end: usize, value_end: usize) -> Option<(&'a str, &'a str)> {
-        let byte = |at: usize| self.0[at % WIDTH];
-        let ascii = (byte(name) | byte(name_end) | byte(name_end + 1) | byte(value_end)).is_ascii();
-        if !ascii || name > name_end || name_end + 2 > value_end || value_end >= WIDTH {
+    pub(crate) fn label(self, name_end: usize, value_end: usize) -> Option<(&'a str, &'a str)> {
+        let value = name_end + 2;
+        if value > value_end || value_end >= WIDTH {
+            return None;
+        }
+        let opening = u16::from_le_bytes([self.0[name_end], self.0[name_end + 1]]);
+        let others = opening ^ u16::from_le_bytes(*b"=\"") | u16::from(self.0[value_end] ^ b'"');
+        if others | u16::from(self.0[0] & 0x80) != 0 {
             return None;
         }
         // SAFETY: both ranges lie within the window, which is part of a text. Each begins at an ASCII byte or right after
         // one, and ends at one, so it cuts no character in two.
         Some(unsafe {
             (
-                core::str::from_utf8_unchecked(self.0.get_unchecked(name..name_end)),
-                core::str::from_utf8_unchecked(self.0.get_unchecked(name_end + 2..value_end)),
+                core::str::from_utf8_unchecked(self.0.get_unchecked(..name_end)),
+                core::str::from_utf8_unchecked(self.0.get_unchecked(value..value_end)),
             )
         })
+    }
+}
+
+/// Sixty-four bytes below 0x80, any number of which in a row are text.
+#[derive(Clone, Copy)]
+pub(crate) struct Ascii<'a>(&'a [u8; WIDTH]);
+
+impl<'a> Ascii<'a> {
+    /// These bytes, if all are ASCII.
+    #[inline(always)]
+    pub(crate) fn of(bytes: &'a [u8; WIDTH]) -> Option<Self> {
+        let all = Sse2::load(bytes).0;
+        // SAFETY: SSE2 is there.
+        let high_bits = unsafe {
+            _mm_movemask_epi8(_mm_or_si128(_mm_or_si128(all[0], all[1]), _mm_or_si128(all[2], all[3])))
+        };
+        (high_bits == 0).then_some(Self(bytes))
+    }
+
+    /// Some of the bytes; `None` where the range is not within them.
+    #[inline(always)]
+    pub(crate) fn part(self, range: Range<usize>) -> Option<&'a str> {
+        // SAFETY: all bytes are ASCII, which `of` has seen to.
+        self.0.get(range).map(|bytes| unsafe { core::str::from_utf8_unchecked(bytes) })
     }
 }
