@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags, ffi};
 
 use super::{fault::At, migrate};
 use crate::store::StoreError;
@@ -93,9 +93,12 @@ fn open_writer(file: &Path, patience: Duration, steps: &[&str]) -> Result<Connec
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(file, flags).at(file)?;
     connection.busy_timeout(patience).at(file)?;
+    if connection.is_readonly(MAIN_DB).at(file)? {
+        let read_only = ffi::Error::new(ffi::SQLITE_READONLY);
+        return Err(rusqlite::Error::SqliteFailure(read_only, None)).at(file);
+    }
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
-    // Only a file without tables takes this; it lets space be given back later.
-    connection.pragma_update(None, "auto_vacuum", "INCREMENTAL").at(file)?;
+    keep_track_of_free_pages(&connection).at(file)?;
     use_wal(&connection).at(file)?;
     connection.pragma_update(None, "synchronous", "FULL").at(file)?;
     connection.pragma_update(None, "foreign_keys", false).at(file)?;
@@ -104,6 +107,17 @@ fn open_writer(file: &Path, patience: Duration, steps: &[&str]) -> Result<Connec
     connection.pragma_update(None, "journal_size_limit", 64 << 20).at(file)?;
     migrate::migrate(&mut connection, file, steps)?;
     Ok(connection)
+}
+
+/// Lets space be given back later. Only a file without tables takes this. Where it is so already, saying it again would
+/// wait for other processes' transactions, and a store can be opened, and read, while one of them is stuck.
+fn keep_track_of_free_pages(connection: &Connection) -> rusqlite::Result<()> {
+    const INCREMENTAL: i64 = 2;
+    let is: i64 = connection.query_row("PRAGMA auto_vacuum", [], |row| row.get(0))?;
+    if is != INCREMENTAL {
+        connection.pragma_update(None, "auto_vacuum", INCREMENTAL)?;
+    }
+    Ok(())
 }
 
 /// Changing to WAL takes the file for itself without waiting, and processes that open a new store may race for it.

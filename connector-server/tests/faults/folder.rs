@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
-use connector_runtime::model::{Millis, TickRecord};
+use connector_runtime::model::{Millis, Outcome, TickRecord};
 use rusqlite::Connection;
 
 use crate::exporter::SAMPLES;
@@ -11,17 +11,15 @@ use crate::exporter::SAMPLES;
 /// What a folder holds.
 #[derive(Debug, Default)]
 pub(crate) struct Holdings {
-    /// The buckets that committed, for each connector's name, in order.
-    pub(crate) committed: HashMap<String, Vec<i64>>,
-    /// The buckets that were recorded with another outcome, the same way.
-    pub(crate) failed: HashMap<String, Vec<i64>>,
+    /// The records of ticks, for each connector's name, in the order of their buckets.
+    pub(crate) ledger: HashMap<String, Vec<TickRecord>>,
     /// The answers of the exporter that landed.
     pub(crate) answers: HashSet<u64>,
 }
 
 impl Holdings {
     pub(crate) fn ticks(&self) -> usize {
-        self.committed.values().map(Vec::len).sum()
+        self.ledger.values().flatten().filter(|tick| tick.outcome == Outcome::Committed).count()
     }
 }
 
@@ -42,12 +40,11 @@ pub(crate) fn check(folder: &Path, reported: &HashSet<(String, Millis)>) -> Hold
         for record in &ledger {
             let bucket = record.scheduled_for;
             let tick = landed.get(&(name.clone(), bucket));
-            if record.outcome != connector_runtime::model::Outcome::Committed {
+            if record.outcome != Outcome::Committed {
                 assert!(
                     tick.is_none() && record.rows == 0,
                     "{name}: rows of a bucket that failed: {record:?}"
                 );
-                holdings.failed.entry(name.clone()).or_default().push(bucket);
                 continue;
             }
             let tick = tick.unwrap_or_else(|| panic!("{name}: no rows of {record:?}"));
@@ -57,7 +54,6 @@ pub(crate) fn check(folder: &Path, reported: &HashSet<(String, Millis)>) -> Hold
                 holdings.answers.insert(tick.answers.0),
                 "{name}: an answer that landed twice: {record:?}"
             );
-            holdings.committed.entry(name.clone()).or_default().push(bucket);
             rows += tick.rows;
         }
         let newest = ledger.iter().max_by_key(|record| (record.finished_at, record.scheduled_for));
@@ -67,6 +63,7 @@ pub(crate) fn check(folder: &Path, reported: &HashSet<(String, Millis)>) -> Hold
                 ledger.iter().any(|record| record.scheduled_for == *bucket && record.rows == SAMPLES);
             assert!(is_there, "{name}: {bucket} was reported as committed and is gone");
         }
+        holdings.ledger.insert(name, ledger);
     }
     let all: i64 = data.query_row("SELECT count(*) FROM metrics", [], |row| row.get(0)).unwrap();
     assert_eq!(all.cast_unsigned(), rows, "rows that no tick of the ledger accounts for");
@@ -110,7 +107,7 @@ fn ledger(data: &Connection, id: &str) -> Vec<TickRecord> {
             scheduled_for: row.get(0)?,
             started_at: row.get(1)?,
             finished_at: row.get(2)?,
-            outcome: connector_runtime::model::Outcome::from_name(&outcome).unwrap(),
+            outcome: Outcome::from_name(&outcome).unwrap(),
             rows: row.get::<_, i64>(4)?.cast_unsigned(),
             attempts: row.get(5)?,
             error: row.get(6)?,

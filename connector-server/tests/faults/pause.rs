@@ -48,13 +48,23 @@ fn a_daemon_that_stops_within_a_commit_holds_up_others_until_it_goes_on() {
     assert_eq!(status, 503, "{problem}");
     assert!(problem["detail"].as_str().unwrap().contains("is locked by another program"), "{problem}");
 
+    // One that starts now starts nevertheless: it shows what there is, and says what it waits for.
+    let new = Daemon::start(folder.path());
+    assert_eq!(new.committed().unwrap().len(), 1);
+    let (status, problem) = new.get("/readyz").unwrap();
+    assert_eq!(status, 503, "{problem}");
+    assert!(problem["detail"].as_str().unwrap().contains("is locked by another program"), "{problem}");
+
     stopped.signal(Signal::CONT);
     let ready = || format!("the other daemon is ready: {}", other.log());
     until(ready, || (other.get("/readyz").ok()?.0 == 200).then_some(()));
+    let ready = || format!("the new daemon is ready: {}", new.log());
+    until(ready, || (new.get("/readyz").ok()?.0 == 200).then_some(()));
     let since = now();
     other.wait_for_commits(1, since);
     let reported: HashSet<_> = other.committed().unwrap().into_iter().collect();
     other.stop();
+    new.stop();
     stopped.stop();
     check(folder.path(), &reported);
 }
