@@ -19,6 +19,7 @@ mod filter;
 mod keys;
 mod lease;
 mod migrate;
+mod place;
 mod read;
 mod retention;
 mod rows;
@@ -98,7 +99,7 @@ impl SqliteStore {
         files::create_folder(dir)?;
         let revision = Arc::new(watch::Sender::new(Revision::default()));
         let writer = Writer::start(dir, revision.clone())?;
-        Ok(Self { writer, readers: Readers::new(dir), revision })
+        Ok(Self { readers: Readers::new(dir), writer, revision })
     }
 }
 
@@ -213,7 +214,7 @@ impl Store for SqliteStore {
     async fn ready(&self) -> Result<(), StoreError> {
         let probe = |round: &mut Round<'_>| {
             round.control.run("UPDATE meta SET probes = probes + 1", [])?;
-            round.control.databases()?.iter().try_for_each(|database| round.write_to(database).map(drop))
+            round.control.databases()?.iter().try_for_each(|database| round.check(database))
         };
         self.writer.run(Durability::Process, probe).await?;
         self.readers.control(|control| control.revision().map(drop)).await

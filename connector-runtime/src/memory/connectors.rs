@@ -286,7 +286,7 @@ impl Held {
             outcome: Outcome::Abandoned,
             rows: 0,
             attempts: 0,
-            error: Some("the runner stopped renewing its lease before the tick ended".to_owned()),
+            error: Some("the runner died, or could not reach the store, before the tick ended".to_owned()),
             runner: self.runner,
         }
     }

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep};
 
 use super::clock::TimeOfDay;
 use crate::model::{Millis, Outcome, TickRecord};
-use crate::store::{Assignment, FinishedTick, Lease, Store, StoreError};
+use crate::store::{Assignment, FinishedTick, LEASE, Lease, Store, StoreError};
 
 /// How long to wait before rows that could not be written are tried again, at first and at most.
 const WRITE_RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
@@ -137,7 +137,8 @@ impl TickTask {
     }
 
     /// Writes the tick's end. Rows that could not be written are tried again rather than fetched again.
-    async fn land(&self, mut tick: FinishedTick, cancellation: &Cancellation, give_up_at: Instant) {
+    /// When they are given up, the reason is what is written, for as long as a lease may last.
+    async fn land(&self, mut tick: FinishedTick, cancellation: &Cancellation, mut give_up_at: Instant) {
         let connector = &self.assignment.spec.name;
         let (mut pause, longest) = WRITE_RETRY;
         loop {
@@ -158,6 +159,7 @@ impl TickTask {
                 tick.record.outcome = Outcome::Transient;
                 tick.record.error = Some(format!("the rows could not be written: {error}"));
                 tick.record.finished_at = self.time.now();
+                (pause, give_up_at) = (WRITE_RETRY.0, Instant::now() + LEASE);
                 continue;
             }
             tokio::select! {

@@ -12,6 +12,7 @@ use super::{
     fault::{At, Told},
     files,
     keys::Keys,
+    place::Place,
     series::Series,
     table::{self, Table},
 };
@@ -21,8 +22,11 @@ use crate::store::StoreError;
 /// A file of tables that is open for writing.
 pub(super) struct DataFile {
     path: PathBuf,
+    place: Place,
     connection: Connection,
     begun: bool,
+    /// Whether something was written since then.
+    wrote: bool,
     /// Why a transaction was taken back by SQLite itself, in the middle of it.
     lost: Option<Told>,
     connectors: HashMap<Uuid, i64>,
@@ -46,8 +50,10 @@ impl DataFile {
     pub(super) fn open(path: PathBuf) -> Result<Self, StoreError> {
         Ok(Self {
             connection: files::open_data(&path)?,
+            place: Place::of(&path),
             path,
             begun: false,
+            wrote: false,
             lost: None,
             connectors: HashMap::new(),
             tables: HashMap::new(),
@@ -82,10 +88,10 @@ impl DataFile {
         Ok(())
     }
 
-    /// Makes all that was written durable, if something was.
-    pub(super) fn commit(&mut self) -> Result<(), StoreError> {
+    /// Makes all that was written durable, and says whether something was.
+    pub(super) fn commit(&mut self) -> Result<bool, StoreError> {
         if !self.begun {
-            return Ok(());
+            return Ok(false);
         }
         fail_point!("data-commit");
         let result = match self.lost.take() {
@@ -94,10 +100,29 @@ impl DataFile {
         };
         fail_point!("data-committed");
         match result {
-            Ok(()) => self.begun = false,
-            Err(_) => self.roll_back(),
+            Ok(()) if self.is_in_place() => {
+                self.begun = false;
+                Ok(std::mem::take(&mut self.wrote))
+            }
+            Ok(()) => Err(self.place.gone()),
+            Err(error) => {
+                self.roll_back();
+                Err(error)
+            }
         }
-        result
+    }
+
+    /// Whether the file still lies where it was opened.
+    pub(super) fn is_in_place(&self) -> bool {
+        self.place.holds()
+    }
+
+    /// Writes what leaves no trace, to see whether the file can be written.
+    pub(super) fn probe(&mut self) -> Result<(), StoreError> {
+        self.wrote = true;
+        self.within(|file| {
+            file.connection.execute_batch("CREATE TABLE \"$probe\" (x); DROP TABLE \"$probe\"").at(&file.path)
+        })
     }
 
     /// Takes everything back.
@@ -105,7 +130,7 @@ impl DataFile {
         if self.begun && !self.connection.is_autocommit() {
             let _ = self.connection.execute_batch("ROLLBACK");
         }
-        (self.begun, self.lost) = (false, None);
+        (self.begun, self.wrote, self.lost) = (false, false, None);
         self.forget();
     }
 
@@ -146,6 +171,7 @@ impl DataFile {
             Some((schema, _)) => Some(self.ensure_table(ending.table, schema)?),
             None => self.load(ending.table)?,
         };
+        self.wrote = true;
         self.within(|file| {
             let connector = file.connector(ending.connector)?;
             let tick = file.record(connector, table.as_ref().map(|table| table.id), ending)?;

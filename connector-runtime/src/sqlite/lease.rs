@@ -152,7 +152,7 @@ impl Round<'_> {
             outcome: Outcome::Abandoned,
             rows: 0,
             attempts: 0,
-            error: Some("the runner stopped renewing its lease before the tick ended".to_owned()),
+            error: Some("the runner died, or could not reach the store, before the tick ended".to_owned()),
             runner: left.runner.clone(),
         };
         self.write_to(&task.database)?.write(&Ending {

@@ -13,6 +13,7 @@ use super::{
     data,
     fault::At,
     files, migrate,
+    place::Place,
 };
 use crate::model::TickRecord;
 use crate::store::StoreError;
@@ -27,9 +28,15 @@ const STREAMS: usize = 16;
 #[derive(Clone, Debug)]
 pub(super) struct Readers {
     dir: Arc<Path>,
-    idle: Arc<Mutex<HashMap<PathBuf, Vec<Connection>>>>,
+    idle: Arc<Mutex<HashMap<PathBuf, Vec<Idle>>>>,
     short: Arc<Semaphore>,
     streams: Arc<Semaphore>,
+}
+
+#[derive(Debug)]
+struct Idle {
+    connection: Connection,
+    place: Place,
 }
 
 impl Readers {
@@ -92,11 +99,11 @@ impl Readers {
 
     fn on_control<T>(&self, read: impl FnOnce(&Control) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let path = files::control_path(&self.dir);
-        let connection = self.take(&path, migrate::CONTROL)?;
+        let Idle { connection, place } = self.take(&path, migrate::CONTROL)?;
         connection.execute_batch("BEGIN").at(&path)?;
         let control = Control { connection, path };
         let result = read(&control)?;
-        self.put_back(control.path, control.connection);
+        self.put_back(control.path, Idle { connection: control.connection, place });
         Ok(result)
     }
 
@@ -110,35 +117,36 @@ impl Readers {
         if files::is_reserved(database) || !path.exists() {
             return Ok(None);
         }
-        let connection = self.take(&path, migrate::DATA)?;
-        connection.execute_batch("BEGIN").at(&path)?;
-        let result = read(&connection, &path)?;
-        self.put_back(path, connection);
+        let idle = self.take(&path, migrate::DATA)?;
+        idle.connection.execute_batch("BEGIN").at(&path)?;
+        let result = read(&idle.connection, &path)?;
+        self.put_back(path, idle);
         Ok(Some(result))
     }
 
-    fn take(&self, path: &Path, steps: &[&str]) -> Result<Connection, StoreError> {
-        let idle = self.lock().get_mut(path).and_then(Vec::pop);
-        if let Some(connection) = idle {
-            return Ok(connection);
+    fn take(&self, path: &Path, steps: &[&str]) -> Result<Idle, StoreError> {
+        while let Some(idle) = self.lock().get_mut(path).and_then(Vec::pop) {
+            if idle.place.holds() {
+                return Ok(idle);
+            }
         }
         let connection = files::open_reader(path)?;
         migrate::check(&connection, path, steps)?;
-        Ok(connection)
+        Ok(Idle { connection, place: Place::of(path) })
     }
 
     /// Keeps a connection that worked. One that failed is closed instead.
-    fn put_back(&self, path: PathBuf, connection: Connection) {
-        if connection.execute_batch("COMMIT").is_ok() {
+    fn put_back(&self, path: PathBuf, used: Idle) {
+        if used.connection.execute_batch("COMMIT").is_ok() {
             let mut idle = self.lock();
             let idle = idle.entry(path).or_default();
             if idle.len() < SHORT {
-                idle.push(connection);
+                idle.push(used);
             }
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<PathBuf, Vec<Connection>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<PathBuf, Vec<Idle>>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -18,6 +18,7 @@ use super::{
     data::DataFile,
     fault::{At, Told},
     files,
+    place::Place,
 };
 use crate::store::{Revision, StoreError};
 
@@ -51,11 +52,16 @@ impl Writer {
     pub(super) fn start(dir: &Path, revision: Arc<watch::Sender<Revision>>) -> Result<Self, StoreError> {
         let path = files::control_path(dir);
         let control = Control { connection: files::open_control(dir)?, path };
-        let files = Files { dir: dir.to_owned(), open: HashMap::new() };
+        let files = Files {
+            dir: dir.to_owned(),
+            control: Place::of(&control.path),
+            open: HashMap::new(),
+            failed: HashSet::new(),
+        };
         let (jobs, waiting) = channel();
         let thread = std::thread::Builder::new()
             .name("sqlite-writer".to_owned())
-            .spawn(move || run(&control, files, &waiting, &revision))
+            .spawn(move || run(control, files, &waiting, &revision))
             .map_err(|error| StoreError::failed("cannot start the store's writer thread", error))?;
         Ok(Self { jobs: Some(jobs), thread: Some(thread) })
     }
@@ -98,12 +104,22 @@ impl Round<'_> {
         file.begin()?;
         Ok(file)
     }
+
+    /// Whether a file can be written: by what it did last, or by trying again when that failed.
+    pub(super) fn check(&mut self, database: &str) -> Result<(), StoreError> {
+        let failed = self.files.failed.contains(&database.to_ascii_lowercase());
+        let file = self.write_to(database)?;
+        if failed { file.probe() } else { Ok(()) }
+    }
 }
 
 /// The files of tables that are open.
 struct Files {
     dir: PathBuf,
+    control: Place,
     open: HashMap<String, DataFile>,
+    /// Those that could not be written when that was last tried.
+    failed: HashSet<String>,
 }
 
 impl Files {
@@ -160,7 +176,7 @@ impl<T: Send, F: FnMut(&mut Round<'_>) -> Result<T, StoreError> + Send> Job for 
 }
 
 fn run(
-    control: &Control,
+    mut control: Control,
     mut files: Files,
     waiting: &Receiver<Box<dyn Job>>,
     revision: &watch::Sender<Revision>,
@@ -174,17 +190,17 @@ fn run(
         } else {
             Durability::Process
         };
-        if wanted != synchronous && set_synchronous(control, wanted).is_ok() {
-            synchronous = wanted;
-        }
-        let mut broken = HashMap::new();
-        let result = loop {
-            match attempt(control, &mut files, &mut jobs, &mut broken) {
-                Ok(Attempt::Committed) => break Ok(()),
-                Ok(Attempt::Again) => {}
-                Err(error) => break Err(error),
+        let result = reopen(&mut control, &mut files).and_then(|reopened| {
+            if reopened {
+                synchronous = Durability::Power;
             }
-        };
+            if wanted != synchronous && set_synchronous(&control, wanted).is_ok() {
+                synchronous = wanted;
+            }
+            let mut broken = HashMap::new();
+            while let Attempt::Again = attempt(&control, &mut files, &mut jobs, &mut broken)? {}
+            Ok(())
+        });
         match result {
             Ok(()) => {
                 if let Ok(now) = control.revision() {
@@ -200,6 +216,21 @@ fn run(
         fail_point!("answer");
         jobs.into_iter().for_each(Job::answer);
     }
+}
+
+/// Opens anew what was put in another's place, and what is stuck in a transaction. Says whether `control.db` was.
+fn reopen(control: &mut Control, files: &mut Files) -> Result<bool, StoreError> {
+    files.open.retain(|_, file| file.is_in_place());
+    if files.control.holds() && control.connection.is_autocommit() {
+        return Ok(false);
+    }
+    if !control.path.exists() {
+        return Err(files.control.gone());
+    }
+    control.connection = files::open_control(&files.dir)?;
+    files.control = Place::of(&control.path);
+    files.open.clear();
+    Ok(true)
 }
 
 enum Attempt {
@@ -242,18 +273,28 @@ fn perform(
         }
         control.run("RELEASE job", [])?;
     }
-    let failed: HashSet<String> = files
-        .open
-        .iter_mut()
-        .filter_map(|(database, file)| {
-            let error = file.commit().err()?;
-            tracing::warn!(%error, file = %file.path().display(), "a commit failed");
-            broken.insert(database.clone(), Told::new(&error));
-            Some(database.clone())
-        })
-        .collect();
+    let mut failed = Vec::new();
+    for (database, file) in &mut files.open {
+        match file.commit() {
+            Ok(true) => drop(files.failed.remove(database)),
+            Ok(false) => {}
+            Err(error) => {
+                tracing::warn!(%error, file = %file.path().display(), "a commit failed");
+                broken.insert(database.clone(), Told::new(&error));
+                failed.push(database.clone());
+            }
+        }
+    }
     if !failed.is_empty() {
+        for database in failed {
+            // It is opened anew when it is next wanted.
+            files.open.remove(&database);
+            files.failed.insert(database);
+        }
         return Ok(Attempt::Again);
+    }
+    if !files.control.holds() {
+        return Err(files.control.gone());
     }
     fail_point!("control-commit");
     control.run("COMMIT", [])?;
