@@ -100,6 +100,14 @@ impl Daemon {
         self.log.lock().unwrap().join("\n")
     }
 
+    /// The name under which it runs ticks.
+    pub(crate) fn runner(&self) -> String {
+        let name = |line: &String| {
+            serde_json::from_str::<Value>(line).ok()?["runner"].as_str().map(ToOwned::to_owned)
+        };
+        until(|| self.log(), || self.log.lock().unwrap().iter().find_map(name))
+    }
+
     /// The status and the body of an answer, or nothing if the daemon ended before it gave one.
     pub(crate) fn call(&self, method: &str, path: &str, body: &Value) -> io::Result<(u16, Value)> {
         let address = self.address.ok_or(io::ErrorKind::NotConnected)?;

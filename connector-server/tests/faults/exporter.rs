@@ -5,6 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
+use std::time::Duration;
 
 /// The samples of one answer: several inserts of many rows, and single rows after them.
 pub(crate) const SAMPLES: u64 = 120;
@@ -18,6 +19,7 @@ pub(crate) struct Exporter {
 
 #[derive(Default)]
 struct Shared {
+    delay: Duration,
     answers: AtomicU64,
     gate: Mutex<Gate>,
     changed: Condvar,
@@ -31,8 +33,14 @@ struct Gate {
 
 impl Exporter {
     pub(crate) fn start() -> Self {
+        Self::slow(Duration::ZERO)
+    }
+
+    /// One that takes so long for each answer.
+    pub(crate) fn slow(delay: Duration) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let exporter = Self { shared: Arc::default(), address: listener.local_addr().unwrap() };
+        let shared = Arc::new(Shared { delay, ..Shared::default() });
+        let exporter = Self { shared, address: listener.local_addr().unwrap() };
         let shared = Arc::clone(&exporter.shared);
         thread::spawn(move || {
             for connection in listener.incoming().flatten() {
@@ -91,6 +99,7 @@ impl Shared {
             let (first, second) = body.as_bytes().split_at(body.len() / 2);
             let mut to = connection;
             to.write_all(&[head.as_bytes(), first].concat())?;
+            thread::sleep(self.delay);
             self.wait_at_the_gate();
             to.write_all(second)?;
         }

@@ -2,9 +2,11 @@
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
+use std::time::Duration;
 
 use connector_runtime::model::{Millis, Outcome, TickRecord};
 use rusqlite::Connection;
+use rustix::time::{ClockId, clock_gettime};
 
 use crate::exporter::SAMPLES;
 
@@ -68,6 +70,31 @@ pub(crate) fn check(folder: &Path, reported: &HashSet<(String, Millis)>) -> Hold
     let all: i64 = data.query_row("SELECT count(*) FROM metrics", [], |row| row.get(0)).unwrap();
     assert_eq!(all.cast_unsigned(), rows, "rows that no tick of the ledger accounts for");
     holdings
+}
+
+/// A lease that has not been freed.
+pub(crate) struct Lease {
+    pub(crate) connector: String,
+    pub(crate) runner: String,
+    pub(crate) scheduled_for: Millis,
+    /// Milliseconds until it ends; less than nothing if it has.
+    pub(crate) left: Millis,
+}
+
+/// The leases that are held now, by whoever, alive or dead.
+pub(crate) fn leases(folder: &Path) -> Vec<Lease> {
+    const SQL: &str = "SELECT c.name, t.runner, t.scheduled_for, t.expires FROM tasks t
+        JOIN connectors c ON c.seq = t.connector WHERE t.owner IS NOT NULL";
+    let control = Connection::open(folder.join("control.db")).unwrap();
+    control.busy_timeout(Duration::from_secs(60)).unwrap();
+    let uptime = clock_gettime(ClockId::Boottime);
+    let uptime = uptime.tv_sec * 1000 + uptime.tv_nsec / 1_000_000;
+    let mut statement = control.prepare(SQL).unwrap();
+    let leases = statement.query_map([], |row| {
+        let left = row.get::<_, Millis>(3)? - uptime;
+        Ok(Lease { connector: row.get(0)?, runner: row.get(1)?, scheduled_for: row.get(2)?, left })
+    });
+    leases.unwrap().collect::<Result<_, _>>().unwrap()
 }
 
 struct Landed {

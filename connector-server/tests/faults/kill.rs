@@ -5,11 +5,13 @@ use std::os::unix::process::ExitStatusExt;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use connector_runtime::model::{Millis, Outcome, TickRecord};
+use connector_runtime::store::LEASE;
 use rustix::process::Signal;
 
 use crate::daemon::{Daemon, now};
 use crate::exporter::Exporter;
-use crate::folder::check;
+use crate::folder::{check, leases};
 
 /// The steps of a tick, in their order.
 const STEPS: [&str; 9] = [
@@ -25,6 +27,9 @@ const STEPS: [&str; 9] = [
 ];
 
 const CONNECTORS: usize = 3;
+
+/// How long a busy machine may take to run a tick that is due, in milliseconds.
+const LATE: Millis = 5_000;
 
 #[test]
 fn a_tick_lands_once_and_whole_wherever_its_runner_is_killed() {
@@ -67,14 +72,24 @@ fn die_at(step: &str) -> (Duration, usize) {
     assert_eq!(status.signal(), Some(Signal::KILL.as_raw()), "{status}: {}", doomed.log());
 
     let (died, died_at) = (Instant::now(), now());
+    let left = leases(folder.path()).iter().map(|lease| lease.left).max().unwrap_or(0);
+    assert!(left <= LEASE.as_millis() as Millis, "a lease of {left} ms");
     let next = Daemon::start(folder.path());
+    let free_at = now().max(died_at + left);
     next.wait_for_commits(CONNECTORS, died_at);
     let back = died.elapsed();
     reported.extend(next.committed().unwrap());
     next.stop();
-    (back, check(folder.path(), &reported).ticks())
+    let holdings = check(folder.path(), &reported);
+    for (name, ledger) in &holdings.ledger {
+        let is_back = |tick: &&TickRecord| tick.outcome == Outcome::Committed && tick.scheduled_for > died_at;
+        let first = ledger.iter().find(is_back).unwrap().scheduled_for;
+        assert!(first <= free_at + LATE, "{name}: free at {free_at} at the latest, and back at {first}");
+    }
+    (back, holdings.ticks())
 }
 
+/// `FAULT_KILLS` says how many, 60 unless set.
 #[test]
 #[ignore = "takes two minutes"]
 fn nothing_is_lost_or_doubled_by_many_random_kills() {

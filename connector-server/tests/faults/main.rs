@@ -5,6 +5,7 @@
 
 mod daemon;
 mod exporter;
+mod fleet;
 mod folder;
 mod kill;
 mod pause;
