@@ -9,6 +9,7 @@
 //!
 //! Several processes of one machine can share a folder. It must lie on a local file system.
 
+mod backup;
 mod check;
 mod clock;
 mod control;
@@ -38,6 +39,7 @@ use connector_core::Schema;
 use tokio::sync::watch;
 use uuid::Uuid;
 
+pub use self::backup::{Backup, CopiedFile, back_up};
 pub use self::check::{Checked, CheckedFile, check};
 pub use self::retention::Expired;
 pub use self::stats::{Amount, ConnectorStats, DatabaseStats, TableStats, stats};

@@ -8,7 +8,7 @@ mod stats;
 mod text;
 
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use chrono::{DateTime, NaiveDate, NaiveTime};
@@ -23,14 +23,14 @@ use crate::options::StoreUrl;
 /// A subcommand. Without one, the daemon runs.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Check a store, or count what is in it
+    /// Check a store, count what is in it, or copy it
     #[command(subcommand)]
     Store(StoreCommand),
     /// Write a table's rows to a file, oldest first
     Export(export::ExportOptions),
 }
 
-/// What can be asked of a store. Daemons may go on meanwhile: nothing is written.
+/// What can be done with a store. Daemons may go on meanwhile: nothing in it is written.
 #[derive(Debug, Subcommand)]
 pub(crate) enum StoreCommand {
     /// Compare rows, ledgers, series and control.db; exit status 1 if something is wrong
@@ -42,6 +42,14 @@ pub(crate) enum StoreCommand {
         /// How they are written
         #[arg(long, value_enum, default_value_t = StatsFormat::Text)]
         format: StatsFormat,
+    },
+    /// Copy it to a new folder, whole and synced, on which a daemon can be started
+    Backup {
+        #[command(flatten)]
+        store: StoreOption,
+        /// The new folder. It has `.partial` behind its name until it is complete
+        #[arg(long, value_name = "DIR")]
+        to: PathBuf,
     },
 }
 
@@ -86,7 +94,21 @@ pub(crate) enum CommandError {
     NoParquet,
     #[cfg(feature = "parquet")]
     #[error("cannot write Parquet")]
-    Parquet(#[from] ::parquet::errors::ParquetError),
+    Parquet(#[source] ::parquet::errors::ParquetError),
+}
+
+#[cfg(feature = "parquet")]
+impl From<::parquet::errors::ParquetError> for CommandError {
+    /// A failure of the output is one, whichever format is written.
+    fn from(error: ::parquet::errors::ParquetError) -> Self {
+        match error {
+            ::parquet::errors::ParquetError::External(cause) => match cause.downcast::<io::Error>() {
+                Ok(error) => Self::Output(*error),
+                Err(cause) => Self::Parquet(::parquet::errors::ParquetError::External(cause)),
+            },
+            error => Self::Parquet(error),
+        }
+    }
 }
 
 /// Does what a subcommand says, and tells of a failure on standard error.
@@ -97,6 +119,7 @@ pub(crate) fn run(command: &Command) -> ExitCode {
         Command::Store(StoreCommand::Stats { store, format }) => {
             stats::show(store.folder(), *format, &mut out)
         }
+        Command::Store(StoreCommand::Backup { store, to }) => back_up(store.folder(), to, &mut out),
         Command::Export(options) => export::export(options),
     };
     match done.and_then(|code| Ok(out.flush().map(|()| code)?)) {
@@ -135,6 +158,17 @@ fn check(folder: &Path, out: &mut impl Write) -> Result<ExitCode, CommandError> 
         many => writeln!(out, "{many} faults")?,
     }
     Ok(if checked.faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn back_up(folder: &Path, to: &Path, out: &mut impl Write) -> Result<ExitCode, CommandError> {
+    let backup = sqlite::back_up(folder, to)?;
+    for file in &backup.files {
+        writeln!(out, "{}: {}", to.join(&file.name).display(), text::bytes(file.bytes))?;
+    }
+    for missing in &backup.missing {
+        writeln!(out, "note: {} is missing, though connectors have rows in it", missing.display())?;
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// A time, or a day, which begins at midnight UTC.

@@ -35,7 +35,7 @@ pub(crate) struct ExportOptions {
     #[arg(long, value_enum)]
     format: Format,
 
-    /// Where to; `-` for standard output. A file is there once it is complete
+    /// Where to; `-` for standard output. A file is there, or replaced, once it is complete
     #[arg(long, value_name = "FILE|-")]
     output: PathBuf,
 }
@@ -67,20 +67,30 @@ pub(super) fn export(options: &ExportOptions) -> Result<ExitCode, CommandError> 
         write(&reader, options.format, io::stdout())?;
         return Ok(ExitCode::SUCCESS);
     }
-    // Complete or not there: the name is given last.
-    let mut partial = options.output.clone().into_os_string();
-    partial.push(".partial");
-    let written = File::create(&partial).map_err(CommandError::from).and_then(|file| {
-        write(&reader, options.format, &file)?;
-        file.sync_all()?;
-        Ok(fs::rename(&partial, &options.output)?)
-    });
-    if let Err(error) = written {
-        let _ = fs::remove_file(&partial);
-        return Err(error);
+    // A link stays one, and a device or a pipe is written to as it is.
+    let output = fs::canonicalize(&options.output).unwrap_or_else(|_| options.output.clone());
+    if output.exists() && !output.is_file() {
+        write(&reader, options.format, File::options().write(true).open(&output)?)?;
+    } else {
+        write_whole(&reader, options.format, &output)?;
     }
     eprintln!("{} rows in {}", text::count(reader.rows()), options.output.display());
     Ok(ExitCode::SUCCESS)
+}
+
+/// Writes a file that is complete or not there: the name is given last.
+fn write_whole(reader: &TableReader, format: Format, output: &Path) -> Result<(), CommandError> {
+    let mut partial = output.as_os_str().to_owned();
+    partial.push(".partial");
+    let written = File::create(&partial).map_err(CommandError::from).and_then(|file| {
+        write(reader, format, &file)?;
+        file.sync_all()?;
+        Ok(fs::rename(&partial, output)?)
+    });
+    if written.is_err() {
+        let _ = fs::remove_file(&partial);
+    }
+    written
 }
 
 fn write(reader: &TableReader, format: Format, out: impl Write + Send) -> Result<(), CommandError> {

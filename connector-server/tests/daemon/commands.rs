@@ -1,7 +1,8 @@
 //! The subcommands, on the store of a daemon that runs.
 
+use std::io::Read as _;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use rusqlite::Connection;
 use serde_json::Value;
@@ -10,6 +11,10 @@ use crate::daemon::{Daemon, command};
 use crate::source::Source;
 
 const BODY: &str = "plain 1\nlabelled{path=\"a,b\",quote=\"say \\\"hi\\\"\"} 2.5\nnan NaN\n";
+
+/// What can be exported.
+const FORMATS: &[&str] =
+    if cfg!(feature = "parquet") { &["csv", "jsonl", "parquet"] } else { &["csv", "jsonl"] };
 
 /// Runs a subcommand on a store.
 pub(crate) fn run(store: &Path, args: &[&str]) -> Output {
@@ -131,20 +136,80 @@ fn an_export_that_fails_leaves_nothing_and_says_why() {
     let folder = tempfile::tempdir().unwrap();
     let _daemon = ticking(folder.path());
     let fails = |table: &str, output: &Path, words: &str| {
-        let options = ["export", "--format", "csv", "--table", table, "--output", output.to_str().unwrap()];
-        let failed = run(folder.path(), &options);
-        let told = String::from_utf8(failed.stderr).unwrap();
-        assert!(failed.status.code() == Some(1) && told.contains(words), "{told}");
-        assert_eq!(told.lines().count(), 1, "{told}");
+        for format in FORMATS {
+            let options = ["--format", format, "--table", table, "--output", output.to_str().unwrap()];
+            let failed = run(folder.path(), &[&["export"], &options[..]].concat());
+            let told = String::from_utf8(failed.stderr).unwrap();
+            assert!(failed.status.code() == Some(1) && told.contains(words), "{told}");
+            assert_eq!(told.lines().count(), 1, "{told}");
+        }
     };
     fails("default.nothing", &folder.path().join("a"), "there is no such table");
     fails("nowhere.lively", &folder.path().join("a"), "there is no such table");
     fails("default.lively", &folder.path().join("no/such/folder"), "cannot write the output");
     assert!(!folder.path().join("a").exists() && !folder.path().join("a.partial").exists());
+    let before = folder.path().join("before");
+    std::fs::write(&before, "what was there before").unwrap();
     if Path::new("/dev/full").exists() {
-        let full = folder.path().join("full.partial");
-        std::os::unix::fs::symlink("/dev/full", &full).unwrap();
-        fails("default.lively", &folder.path().join("full"), "No space left");
-        assert!(full.symlink_metadata().is_err() && !folder.path().join("full").exists());
+        let partial = folder.path().join("before.partial");
+        for format in FORMATS {
+            std::os::unix::fs::symlink("/dev/full", &partial).unwrap();
+            let options = ["--table", "default.lively", "--output", before.to_str().unwrap()];
+            let failed = run(folder.path(), &[&["export", "--format", format], &options[..]].concat());
+            let told = String::from_utf8(failed.stderr).unwrap();
+            assert!(told.starts_with("connectord: cannot write the output: No space left"), "{told}");
+            assert!(partial.symlink_metadata().is_err());
+        }
+    }
+    assert_eq!(std::fs::read_to_string(&before).unwrap(), "what was there before");
+}
+
+#[test]
+fn an_export_replaces_a_file_and_leaves_links_and_pipes_what_they_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let daemon = ticking(folder.path());
+    drop(daemon);
+    let export = |output: &Path| {
+        let options = ["--table", "default.lively", "--format", "csv", "--output", output.to_str().unwrap()];
+        run(folder.path(), &[&["export"], &options[..]].concat())
+    };
+    let (file, link, pipe) =
+        (folder.path().join("file"), folder.path().join("link"), folder.path().join("pipe"));
+    std::fs::write(&file, "what was there before").unwrap();
+    std::os::unix::fs::symlink(&file, &link).unwrap();
+    assert!(export(&link).status.success());
+    let written = std::fs::read_to_string(&file).unwrap();
+    assert!(written.starts_with("timestamp,name,value,labels\r\n"), "{written}");
+    assert!(link.symlink_metadata().unwrap().is_symlink());
+
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let reader = std::thread::spawn({
+        let pipe = pipe.clone();
+        move || std::fs::read_to_string(pipe).unwrap()
+    });
+    assert!(export(&pipe).status.success());
+    assert_eq!(reader.join().unwrap(), written);
+    assert!(std::os::unix::fs::FileTypeExt::is_fifo(&pipe.symlink_metadata().unwrap().file_type()));
+}
+
+#[test]
+fn whoever_reads_an_export_may_stop() {
+    let folder = tempfile::tempdir().unwrap();
+    let daemon = Daemon::start(folder.path());
+    // More than fits into a pipe.
+    let body: String = (0..20_000).map(|i| format!("metric{{series=\"number {i}\"}} {i}\n")).collect();
+    daemon.create("wide", 100, &Source::text(body).config(5_000));
+    daemon.ticked("wide", "committed");
+    drop(daemon);
+    for format in FORMATS {
+        let mut export = Command::new(command(folder.path()).get_program());
+        export.args(["export", "--table", "default.wide", "--format", format, "--output", "-"]);
+        export.args(["--store", &format!("sqlite:{}", folder.path().display())]);
+        let mut export =
+            export.stdout(Stdio::piped()).stderr(Stdio::piped()).stdin(Stdio::null()).spawn().unwrap();
+        let mut head = [0; 4];
+        export.stdout.take().unwrap().read_exact(&mut head).unwrap();
+        let Output { status, stderr, .. } = export.wait_with_output().unwrap();
+        assert!(status.success() && stderr.is_empty(), "{}", String::from_utf8_lossy(&stderr));
     }
 }
