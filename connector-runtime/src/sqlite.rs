@@ -28,6 +28,7 @@ mod series;
 mod stats;
 mod table;
 mod table_reader;
+mod tasks;
 mod writer;
 
 use std::path::Path;
@@ -133,7 +134,7 @@ impl Store for SqliteStore {
     ) -> Result<ConnectorRecord, StoreError> {
         let schema = schema.clone();
         let work = move |round: &mut Round<'_>| {
-            let record = round.control.replace(id, &spec)?;
+            let record = round.change(id).replace(id, &spec)?;
             round.write_to(&spec.target_database)?.ensure_table(&spec.target_table, &schema)?;
             Ok(record)
         };
@@ -141,11 +142,11 @@ impl Store for SqliteStore {
     }
 
     async fn delete(&self, id: Uuid) -> Result<(), StoreError> {
-        self.writer.run(Durability::Power, move |round| round.control.delete(id)).await
+        self.writer.run(Durability::Power, move |round| round.change(id).delete(id)).await
     }
 
     async fn set_active(&self, id: Uuid, active: bool) -> Result<ConnectorRecord, StoreError> {
-        self.writer.run(Durability::Power, move |round| round.control.set_active(id, active)).await
+        self.writer.run(Durability::Power, move |round| round.change(id).set_active(id, active)).await
     }
 
     async fn trigger(&self, id: Uuid, now: Millis) -> Result<Millis, StoreError> {
@@ -174,11 +175,14 @@ impl Store for SqliteStore {
             let mut failed = None;
             let mut answers = Vec::with_capacity(claims.len());
             for claim in &claims {
-                answers.push(round.claim(owner, &runner, claim).unwrap_or_else(|error| {
-                    tracing::warn!(connector = %claim.connector, %error, "a claim failed");
-                    failed = Some(error);
-                    Claimed::Held(UNREADABLE)
-                }));
+                answers.push(match round.claim(owner, &runner, claim) {
+                    Err(error) if round.is_apart() => {
+                        tracing::warn!(connector = %claim.connector, %error, "a claim failed");
+                        failed = Some(error);
+                        Claimed::Held(UNREADABLE)
+                    }
+                    answer => answer?,
+                });
             }
             // One damaged file must not keep the connectors of other databases from ticking.
             match failed {

@@ -25,6 +25,8 @@ pub(super) struct DataFile {
     place: Place,
     connection: Connection,
     begun: bool,
+    /// Whether what is done [within](Self::within) the transaction can be taken back by itself.
+    apart: bool,
     /// Whether something was written since then.
     wrote: bool,
     /// Why a transaction was taken back by SQLite itself, in the middle of it.
@@ -53,6 +55,7 @@ impl DataFile {
             place: Place::of(&path),
             path,
             begun: false,
+            apart: false,
             wrote: false,
             lost: None,
             connectors: HashMap::new(),
@@ -62,14 +65,15 @@ impl DataFile {
         })
     }
 
-    /// Begins a transaction, unless one has begun.
-    pub(super) fn begin(&mut self) -> Result<(), StoreError> {
+    /// Begins a transaction, unless one has begun: one in which a failure leaves the rest as it was (`apart`), or one that
+    /// is taken back when something fails.
+    pub(super) fn begin(&mut self, apart: bool) -> Result<(), StoreError> {
         if let Some(lost) = &self.lost {
             return Err(lost.tell());
         }
         if !self.begun {
             self.run("BEGIN IMMEDIATE")?;
-            self.begun = true;
+            (self.begun, self.apart) = (true, apart);
             self.meet_epoch()?;
         }
         Ok(())
@@ -134,6 +138,17 @@ impl DataFile {
         self.forget();
     }
 
+    /// The newest bucket in the ledger that a connector has, or the least number where it has none.
+    pub(super) fn newest(&self, connector: Uuid) -> Result<Millis, StoreError> {
+        const FIND: &str = "SELECT max(scheduled_for) FROM \"$ticks\"
+            WHERE connector = (SELECT id FROM \"$connectors\" WHERE uuid = ?1)";
+        self.connection
+            .prepare_cached(FIND)
+            .and_then(|mut find| find.query_row([text(connector)], |row| row.get::<_, Option<Millis>>(0)))
+            .map(|newest| newest.unwrap_or(Millis::MIN))
+            .at(&self.path)
+    }
+
     /// How a tick ended, if it did, and under which fence.
     pub(super) fn ending(
         &self,
@@ -165,8 +180,8 @@ impl DataFile {
         if table.schema == *schema { Ok(table) } else { Err(StoreError::SchemaMismatch(name.to_owned())) }
     }
 
-    /// Writes a tick's record and its rows: all or nothing. A bucket that has committed stays as it is.
-    pub(super) fn write(&mut self, ending: &Ending<'_>) -> Result<(), StoreError> {
+    /// Writes a tick's record and its rows: all or nothing. A bucket that has committed stays as it is: then this is false.
+    pub(super) fn write(&mut self, ending: &Ending<'_>) -> Result<bool, StoreError> {
         let table = match ending.rows {
             Some((schema, _)) => Some(self.ensure_table(ending.table, schema)?),
             None => self.load(ending.table)?,
@@ -175,10 +190,10 @@ impl DataFile {
         self.within(|file| {
             let connector = file.connector(ending.connector)?;
             let tick = file.record(connector, table.as_ref().map(|table| table.id), ending)?;
-            let (Some(tick), Some(table), Some((schema, rows))) = (tick, table, ending.rows) else {
-                return Ok(());
-            };
-            file.samples(&table, connector, tick, schema, rows).at(&file.path)
+            if let (Some(tick), Some(table), Some((schema, rows))) = (tick, table, ending.rows) {
+                file.samples(&table, connector, tick, schema, rows).at(&file.path)?;
+            }
+            Ok(tick.is_some())
         })
     }
 
@@ -316,11 +331,15 @@ impl DataFile {
         Ok(())
     }
 
-    /// Does something within the transaction that happens whole or not at all.
+    /// Does something within the transaction that happens whole or not at all: by itself in a transaction that goes on
+    /// without what fails, and otherwise because all of the transaction is taken back.
     pub(super) fn within<T>(
         &mut self,
         work: impl FnOnce(&mut Self) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
+        if !self.apart {
+            return work(self);
+        }
         self.run("SAVEPOINT tick")?;
         let result = work(self).and_then(|done| self.run("RELEASE tick").map(|()| done));
         if let Err(error) = &result {

@@ -102,6 +102,7 @@ fn open_writer(file: &Path, patience: Duration, steps: &[&str]) -> Result<Connec
     use_wal(&connection).at(file)?;
     connection.pragma_update(None, "synchronous", "FULL").at(file)?;
     connection.pragma_update(None, "foreign_keys", false).at(file)?;
+    connection.pragma_update(None, "temp_store", "MEMORY").at(file)?;
     connection.pragma_update(None, "cache_size", -16_384).at(file)?;
     connection.pragma_update(None, "wal_autocheckpoint", 4_000).at(file)?;
     connection.pragma_update(None, "journal_size_limit", 64 << 20).at(file)?;

@@ -8,43 +8,13 @@ use uuid::Uuid;
 use super::{
     clock,
     control::NO_CONNECTOR,
-    data::{Ending, text},
+    data::Ending,
+    tasks::{Held, Task},
     writer::Round,
 };
 use crate::model::{Millis, Outcome, State, TickRecord};
 use crate::schedule;
 use crate::store::{Claim, Claimed, FinishedTick, Lease, StoreError, is_done};
-
-/// A connector's row of `tasks`, with what leases need of its spec.
-struct Task {
-    seq: i64,
-    generation: i64,
-    state: State,
-    database: String,
-    table: String,
-    fence: i64,
-    held: Option<Held>,
-}
-
-/// A lease that was not freed. It may have expired.
-struct Held {
-    owner: Uuid,
-    runner: String,
-    scheduled_for: Millis,
-    claimed_at: Millis,
-    expires: i64,
-}
-
-impl Task {
-    fn holds(&self, lease: &Lease) -> bool {
-        self.fence.cast_unsigned() == lease.fence
-            && self.held.as_ref().is_some_and(|held| {
-                held.owner == lease.owner
-                    && held.scheduled_for == lease.scheduled_for
-                    && clock::remaining(held.expires).is_some()
-            })
-    }
-}
 
 impl Round<'_> {
     pub(super) fn trigger(&mut self, id: Uuid, now: Millis) -> Result<Millis, StoreError> {
@@ -59,7 +29,7 @@ impl Round<'_> {
                 return Ok(bucket);
             }
         }
-        self.control.add_trigger(known.seq, bucket)?;
+        self.change(id).add_trigger(known.seq, bucket)?;
         Ok(bucket)
     }
 
@@ -76,7 +46,13 @@ impl Round<'_> {
                 return Ok(Claimed::Stale);
             }
         }
-        if let Some((record, _)) = self.ending(task.seq, claim.connector, claim.scheduled_for)? {
+        let newest = match task.newest {
+            Some(newest) if held.is_none() => newest,
+            _ => self.newest(task.seq, claim.connector)?,
+        };
+        if claim.scheduled_for <= newest
+            && let Some((record, _)) = self.ending(task.seq, claim.connector, claim.scheduled_for)?
+        {
             // A trigger counts until its tick has ended, however late a runner hears of that end.
             let triggered = claim.triggered && self.has_trigger(task.seq, claim.scheduled_for)?;
             if is_done(record.outcome, triggered) {
@@ -87,39 +63,46 @@ impl Round<'_> {
             return Ok(Claimed::Held(remaining));
         }
         const TAKE: &str = include_str!("sql/control/take_lease.sql");
-        let expires = clock::uptime() + clock::lease_millis();
-        let values =
-            (task.seq, owner.as_bytes().as_slice(), runner, claim.scheduled_for, clock::wall(), expires);
-        let fence: Option<i64> = self.control.read(TAKE, values, |row| row.get(0))?.pop();
-        let fence = fence.ok_or(NO_CONNECTOR)?.cast_unsigned();
-        Ok(Claimed::Granted(Lease {
-            connector: claim.connector,
-            scheduled_for: claim.scheduled_for,
-            fence,
+        let held = Held {
             owner,
-        }))
+            runner: runner.to_owned(),
+            scheduled_for: claim.scheduled_for,
+            claimed_at: clock::wall(),
+            expires: clock::uptime() + clock::lease_millis(),
+        };
+        task.fence += 1;
+        let (bucket, at) = (held.scheduled_for, held.claimed_at);
+        let values = (task.seq, task.fence, owner.as_bytes().as_slice(), runner, bucket, at, held.expires);
+        if self.control.run(TAKE, values)? == 0 {
+            return Err(NO_CONNECTOR);
+        }
+        let fence = task.fence.cast_unsigned();
+        (task.held, task.newest) = (Some(held), Some(newest));
+        self.tasks.put(claim.connector, task);
+        Ok(Claimed::Granted(Lease { connector: claim.connector, scheduled_for: bucket, fence, owner }))
     }
 
     pub(super) fn renew(&mut self, lease: &Lease) -> Result<bool, StoreError> {
-        let Some(task) = self.task(lease.connector)?.filter(|task| task.holds(lease)) else {
+        let Some(mut task) = self.task(lease.connector)?.filter(|task| task.holds(lease)) else {
             return Ok(false);
         };
         let expires = clock::uptime() + clock::lease_millis();
         self.control.run("UPDATE tasks SET expires = ?2 WHERE connector = ?1", (task.seq, expires))?;
+        task.held.iter_mut().for_each(|held| held.expires = expires);
+        self.tasks.put(lease.connector, task);
         Ok(true)
     }
 
     pub(super) fn finish(&mut self, tick: &FinishedTick) -> Result<(), StoreError> {
         let lease = &tick.lease;
-        let task =
+        let mut task =
             self.task(lease.connector)?.filter(|task| task.holds(lease)).ok_or(StoreError::LeaseLost)?;
         let committed = tick.record.outcome == Outcome::Committed;
         let rows = tick.rows.as_ref().filter(|_| committed);
         if let Some((_, rows)) = rows {
             rows.check().map_err(|error| StoreError::failed("the tick's rows cannot be kept", error))?;
         }
-        let file = self.write_to(&task.database)?;
-        file.write(&Ending {
+        let is_new = self.write_to(&task.database)?.write(&Ending {
             connector: lease.connector,
             fence: task.fence,
             scheduled_for: lease.scheduled_for,
@@ -127,11 +110,19 @@ impl Round<'_> {
             record: &tick.record,
             rows: rows.map(|(schema, rows)| (&**schema, &**rows)),
         })?;
-        // What the ledger holds counts: this may be a second try of a commit whose answer was lost.
-        let (record, _) = file
-            .ending(lease.connector, lease.scheduled_for)?
-            .unwrap_or_else(|| (tick.record.clone(), task.fence));
-        self.end(task.seq, lease.scheduled_for, &record)
+        if is_new {
+            self.end(&task, lease.scheduled_for, &tick.record)?;
+        } else {
+            // What the ledger holds counts: this is a second try of a commit whose answer was lost.
+            let ended = self.read_from(&task.database)?.ending(lease.connector, lease.scheduled_for)?;
+            self.end(&task, lease.scheduled_for, ended.as_ref().map_or(&tick.record, |(record, _)| record))?;
+        }
+        if !task.has_triggers && tick.record.outcome != Outcome::Config {
+            task.held = None;
+            task.newest = task.newest.map(|newest| newest.max(lease.scheduled_for));
+            self.tasks.put(lease.connector, task);
+        }
+        Ok(())
     }
 
     /// Brings a connector whose lease has run out into line with the ledger, or records that its tick was abandoned.
@@ -140,7 +131,7 @@ impl Round<'_> {
         if let Some((record, fence)) = ended
             && (record.outcome == Outcome::Committed || fence == task.fence)
         {
-            return self.end(task.seq, left.scheduled_for, &record);
+            return self.end(task, left.scheduled_for, &record);
         }
         if left.scheduled_for == claim.scheduled_for {
             return Ok(());
@@ -163,12 +154,12 @@ impl Round<'_> {
             record: &record,
             rows: None,
         })?;
-        self.end(task.seq, left.scheduled_for, &record)
+        self.end(task, left.scheduled_for, &record)
     }
 
     /// Takes an ended tick over into `control.db`.
-    fn end(&mut self, seq: i64, bucket: Millis, record: &TickRecord) -> Result<(), StoreError> {
-        let last = serde_json::to_string(record).unwrap_or_default();
+    fn end(&mut self, task: &Task, bucket: Millis, record: &TickRecord) -> Result<(), StoreError> {
+        let (seq, last) = (task.seq, serde_json::to_string(record).unwrap_or_default());
         let error = record.error.as_deref();
         const END: &str =
             "UPDATE tasks SET owner = NULL, last_tick = ?2, last_error = ?3 WHERE connector = ?1";
@@ -186,9 +177,11 @@ impl Round<'_> {
                 self.control.run(END, (seq, last, error))?
             }
         };
-        self.control
-            .run("DELETE FROM triggers WHERE connector = ?1 AND scheduled_for = ?2", [seq, bucket])
-            .map(drop)
+        if task.has_triggers {
+            let delete = "DELETE FROM triggers WHERE connector = ?1 AND scheduled_for = ?2";
+            self.control.run(delete, [seq, bucket])?;
+        }
+        Ok(())
     }
 
     fn has_trigger(&self, seq: i64, bucket: Millis) -> Result<bool, StoreError> {
@@ -222,30 +215,16 @@ impl Round<'_> {
         Ok(best)
     }
 
-    fn task(&self, id: Uuid) -> Result<Option<Task>, StoreError> {
-        const FIND: &str = include_str!("sql/control/find_task.sql");
-        let found = self.control.read(FIND, [text(id)], |row| {
-            let owner: Option<Vec<u8>> = row.get(6)?;
-            let held = match owner.and_then(|owner| Uuid::from_slice(&owner).ok()) {
-                Some(owner) => Some(Held {
-                    owner,
-                    runner: row.get(7)?,
-                    scheduled_for: row.get(8)?,
-                    claimed_at: row.get(9)?,
-                    expires: row.get(10)?,
-                }),
-                None => None,
-            };
-            Ok(Task {
-                seq: row.get(0)?,
-                generation: row.get(1)?,
-                state: super::control::parse_state(&row.get::<_, String>(2)?),
-                database: row.get(3)?,
-                table: row.get(4)?,
-                fence: row.get(5)?,
-                held,
-            })
-        });
-        found.map(|mut found| found.pop())
+    /// The newest bucket in any of a connector's ledgers.
+    fn newest(&mut self, seq: i64, id: Uuid) -> Result<Millis, StoreError> {
+        let mut newest = Millis::MIN;
+        for database in self.control.targets(seq)? {
+            newest = newest.max(self.read_from(&database)?.newest(id)?);
+        }
+        Ok(newest)
+    }
+
+    fn task(&mut self, id: Uuid) -> Result<Option<Task>, StoreError> {
+        self.tasks.take(self.control, id)
     }
 }

@@ -53,10 +53,14 @@ impl Table {
 }
 
 impl Insert {
+    /// `OR FAIL` saves SQLite the copies of pages by which it could take back a part of the rows: the writer takes back
+    /// all that was done for a job.
     fn new(table: &str, columns: usize) -> Self {
         let rows = ROWS_AN_INSERT.min(MAX_PARAMETERS / columns);
         let row = format!("({})", vec!["?"; columns].join(","));
-        let into = |rows: usize| format!("INSERT INTO {table} VALUES {}", vec![row.as_str(); rows].join(","));
+        let into = |rows: usize| {
+            format!("INSERT OR FAIL INTO {table} VALUES {}", vec![row.as_str(); rows].join(","))
+        };
         Self { one: into(1), many: into(rows), rows }
     }
 }

@@ -2,8 +2,10 @@
 //!
 //! A **round** takes all jobs that wait, up to [`ROUND`], and does them in two commits: first the files with tables, then
 //! `control.db`, whose write lock is held throughout, so that no other process can take a lease meanwhile. Each job
-//! happens whole or not at all. When a file of tables cannot be committed, the round is taken back and done again without
-//! it: what other files have committed already is found there in the ledger.
+//! happens whole or not at all. Nearly always all of them happen, so they simply follow each other; when one fails half
+//! done, the round is taken back and done again with a savepoint around each job. When a file of tables cannot be
+//! committed, the round is taken back and done again without it: what other files have committed already is found there in
+//! the ledger.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -12,6 +14,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
 use tokio::sync::{oneshot, watch};
+use uuid::Uuid;
 
 use super::{
     control::Control,
@@ -19,6 +22,7 @@ use super::{
     fault::{At, Told},
     files,
     place::Place,
+    tasks::Tasks,
 };
 use crate::store::{Revision, StoreError};
 
@@ -34,9 +38,20 @@ pub(super) struct Writer {
 
 /// What a round works on.
 pub(super) struct Round<'a> {
+    /// To change what operators asked for, see [`change`](Self::change).
     pub(super) control: &'a Control,
+    pub(super) tasks: &'a mut Tasks,
     files: &'a mut Files,
-    broken: &'a HashMap<String, Told>,
+    retry: &'a mut Retry,
+}
+
+/// What was learnt from an attempt at a round that was taken back.
+#[derive(Default)]
+struct Retry {
+    /// Each job gets a savepoint of its own.
+    apart: bool,
+    /// Files that could not be written.
+    broken: HashMap<String, Told>,
 }
 
 /// How much a job's change of `control.db` is worth.
@@ -58,10 +73,11 @@ impl Writer {
             open: HashMap::new(),
             failed: HashSet::new(),
         };
+        let store = Open { control, files, tasks: Tasks::default() };
         let (jobs, waiting) = channel();
         let thread = std::thread::Builder::new()
             .name("sqlite-writer".to_owned())
-            .spawn(move || run(control, files, &waiting, &revision))
+            .spawn(move || run(store, &waiting, &revision))
             .map_err(|error| StoreError::failed("cannot start the store's writer thread", error))?;
         Ok(Self { jobs: Some(jobs), thread: Some(thread) })
     }
@@ -97,12 +113,29 @@ impl Round<'_> {
 
     /// The file of a database, in a transaction.
     pub(super) fn write_to(&mut self, database: &str) -> Result<&mut DataFile, StoreError> {
-        if let Some(told) = self.broken.get(&database.to_ascii_lowercase()) {
+        if !self.retry.broken.is_empty()
+            && let Some(told) = self.retry.broken.get(&database.to_ascii_lowercase())
+        {
             return Err(told.tell());
         }
         let file = self.files.open(database)?;
-        file.begin()?;
+        if let Err(error) = file.begin(self.retry.apart) {
+            // Others would only wait for it again.
+            self.retry.broken.insert(database.to_ascii_lowercase(), Told::new(&error));
+            return Err(error);
+        }
         Ok(file)
+    }
+
+    /// `control.db`, to change what an operator asked for of a connector.
+    pub(super) fn change(&mut self, id: Uuid) -> &Control {
+        self.tasks.forget(id);
+        self.control
+    }
+
+    /// Whether a job that fails in part may go on with the rest: what failed leaves no trace.
+    pub(super) fn is_apart(&self) -> bool {
+        self.retry.apart
     }
 
     /// Whether a file can be written: by what it did last, or by trying again when that failed.
@@ -139,7 +172,7 @@ impl Files {
 
 trait Job: Send {
     fn durability(&self) -> Durability;
-    fn perform(&mut self, round: &mut Round<'_>) -> Result<(), Told>;
+    fn perform(&mut self, round: &mut Round<'_>) -> Result<(), &StoreError>;
     fn fail(&mut self, error: StoreError);
     fn answer(self: Box<Self>);
 }
@@ -156,11 +189,8 @@ impl<T: Send, F: FnMut(&mut Round<'_>) -> Result<T, StoreError> + Send> Job for 
         self.durability
     }
 
-    fn perform(&mut self, round: &mut Round<'_>) -> Result<(), Told> {
-        let result = (self.work)(round);
-        let told = result.as_ref().map(drop).map_err(Told::new);
-        self.result = Some(result);
-        told
+    fn perform(&mut self, round: &mut Round<'_>) -> Result<(), &StoreError> {
+        self.result.insert((self.work)(round)).as_ref().map(drop)
     }
 
     fn fail(&mut self, error: StoreError) {
@@ -175,12 +205,7 @@ impl<T: Send, F: FnMut(&mut Round<'_>) -> Result<T, StoreError> + Send> Job for 
     }
 }
 
-fn run(
-    mut control: Control,
-    mut files: Files,
-    waiting: &Receiver<Box<dyn Job>>,
-    revision: &watch::Sender<Revision>,
-) {
+fn run(mut store: Open, waiting: &Receiver<Box<dyn Job>>, revision: &watch::Sender<Revision>) {
     let mut synchronous = Durability::Power;
     while let Ok(first) = waiting.recv() {
         let mut jobs = vec![first];
@@ -190,22 +215,18 @@ fn run(
         } else {
             Durability::Process
         };
-        let result = reopen(&mut control, &mut files).and_then(|reopened| {
+        let result = store.reopen().and_then(|reopened| {
             if reopened {
                 synchronous = Durability::Power;
             }
-            if wanted != synchronous && set_synchronous(&control, wanted).is_ok() {
+            if wanted != synchronous && set_synchronous(&store.control, wanted).is_ok() {
                 synchronous = wanted;
             }
-            let mut broken = HashMap::new();
-            while let Attempt::Again = attempt(&control, &mut files, &mut jobs, &mut broken)? {}
-            Ok(())
+            store.commit(&mut jobs)
         });
         match result {
-            Ok(()) => {
-                if let Ok(now) = control.revision() {
-                    revision.send_if_modified(|before| std::mem::replace(before, now) != now);
-                }
+            Ok(now) => {
+                revision.send_if_modified(|before| std::mem::replace(before, now) != now);
             }
             Err(error) => {
                 tracing::warn!(%error, "a round of the store failed");
@@ -218,88 +239,122 @@ fn run(
     }
 }
 
-/// Opens anew what was put in another's place, and what is stuck in a transaction. Says whether `control.db` was.
-fn reopen(control: &mut Control, files: &mut Files) -> Result<bool, StoreError> {
-    files.open.retain(|_, file| file.is_in_place());
-    if files.control.holds() && control.connection.is_autocommit() {
-        return Ok(false);
-    }
-    if !control.path.exists() {
-        return Err(files.control.gone());
-    }
-    control.connection = files::open_control(&files.dir)?;
-    files.control = Place::of(&control.path);
-    files.open.clear();
-    Ok(true)
+/// All that the writer has open.
+struct Open {
+    control: Control,
+    files: Files,
+    tasks: Tasks,
 }
 
+/// How an attempt at a round ended.
 enum Attempt {
-    Committed,
+    Committed(Revision),
     Again,
 }
 
-fn attempt(
-    control: &Control,
-    files: &mut Files,
-    jobs: &mut [Box<dyn Job>],
-    broken: &mut HashMap<String, Told>,
-) -> Result<Attempt, StoreError> {
-    control.run("BEGIN IMMEDIATE", [])?;
-    let result = perform(control, files, jobs, broken);
-    if !matches!(result, Ok(Attempt::Committed)) {
-        files.open.values_mut().for_each(DataFile::roll_back);
-        if !control.connection.is_autocommit() {
-            control.run("ROLLBACK", [])?;
+impl Open {
+    /// Opens anew what was put in another's place, and what is stuck in a transaction. Says whether `control.db` was.
+    fn reopen(&mut self) -> Result<bool, StoreError> {
+        let (files, tasks) = (&mut self.files, &mut self.tasks);
+        files.open.retain(|_, file| {
+            let keep = file.is_in_place();
+            if !keep {
+                tasks.clear();
+            }
+            keep
+        });
+        if files.control.holds() && self.control.connection.is_autocommit() {
+            return Ok(false);
+        }
+        if !self.control.path.exists() {
+            return Err(files.control.gone());
+        }
+        tasks.clear();
+        self.control.connection = files::open_control(&files.dir)?;
+        files.control = Place::of(&self.control.path);
+        files.open.clear();
+        Ok(true)
+    }
+
+    /// Does all jobs and makes them last. Returns the revision that this leads to.
+    fn commit(&mut self, jobs: &mut [Box<dyn Job>]) -> Result<Revision, StoreError> {
+        let mut retry = Retry::default();
+        loop {
+            self.control.run("BEGIN IMMEDIATE", [])?;
+            let result = self.attempt(jobs, &mut retry);
+            if let Ok(Attempt::Committed(revision)) = result {
+                return Ok(revision);
+            }
+            self.tasks.clear();
+            self.files.open.values_mut().for_each(DataFile::roll_back);
+            if !self.control.connection.is_autocommit() {
+                self.control.run("ROLLBACK", [])?;
+            }
+            result?;
         }
     }
-    result
+
+    fn attempt(&mut self, jobs: &mut [Box<dyn Job>], retry: &mut Retry) -> Result<Attempt, StoreError> {
+        let Self { control, files, tasks } = self;
+        tasks.meet(control)?;
+        for job in jobs {
+            if retry.apart {
+                control.run("SAVEPOINT job", [])?;
+            }
+            let before = changes(control, files);
+            let mut round = Round { control, tasks, files, retry };
+            if let Err(error) = job.perform(&mut round) {
+                if control.connection.is_autocommit() {
+                    // SQLite has taken the whole transaction back, as on a full disk.
+                    return Err(Told::new(error).tell());
+                }
+                if retry.apart {
+                    control.run("ROLLBACK TO job", [])?;
+                    tasks.clear();
+                } else if matches!(error, StoreError::Failed { .. }) || changes(control, files) != before {
+                    retry.apart = true;
+                    return Ok(Attempt::Again);
+                }
+            }
+            if retry.apart {
+                control.run("RELEASE job", [])?;
+            }
+        }
+        let revision = control.revision()?;
+        let mut failed = Vec::new();
+        for (database, file) in &mut files.open {
+            match file.commit() {
+                Ok(true) => drop(files.failed.remove(database)),
+                Ok(false) => {}
+                Err(error) => {
+                    tracing::warn!(%error, file = %file.path().display(), "a commit failed");
+                    retry.broken.insert(database.clone(), Told::new(&error));
+                    failed.push(database.clone());
+                }
+            }
+        }
+        if !failed.is_empty() {
+            for database in failed {
+                // It is opened anew when it is next wanted.
+                files.open.remove(&database);
+                files.failed.insert(database);
+            }
+            return Ok(Attempt::Again);
+        }
+        if !files.control.holds() {
+            return Err(files.control.gone());
+        }
+        fail_point!("control-commit");
+        control.run("COMMIT", [])?;
+        fail_point!("control-committed");
+        Ok(Attempt::Committed(revision))
+    }
 }
 
-fn perform(
-    control: &Control,
-    files: &mut Files,
-    jobs: &mut [Box<dyn Job>],
-    broken: &mut HashMap<String, Told>,
-) -> Result<Attempt, StoreError> {
-    for job in jobs {
-        control.run("SAVEPOINT job", [])?;
-        let mut round = Round { control, files: &mut *files, broken: &*broken };
-        if let Err(told) = job.perform(&mut round) {
-            if control.connection.is_autocommit() {
-                // SQLite has taken the whole transaction back, as on a full disk.
-                return Err(told.tell());
-            }
-            control.run("ROLLBACK TO job", [])?;
-        }
-        control.run("RELEASE job", [])?;
-    }
-    let mut failed = Vec::new();
-    for (database, file) in &mut files.open {
-        match file.commit() {
-            Ok(true) => drop(files.failed.remove(database)),
-            Ok(false) => {}
-            Err(error) => {
-                tracing::warn!(%error, file = %file.path().display(), "a commit failed");
-                broken.insert(database.clone(), Told::new(&error));
-                failed.push(database.clone());
-            }
-        }
-    }
-    if !failed.is_empty() {
-        for database in failed {
-            // It is opened anew when it is next wanted.
-            files.open.remove(&database);
-            files.failed.insert(database);
-        }
-        return Ok(Attempt::Again);
-    }
-    if !files.control.holds() {
-        return Err(files.control.gone());
-    }
-    fail_point!("control-commit");
-    control.run("COMMIT", [])?;
-    fail_point!("control-committed");
-    Ok(Attempt::Committed)
+/// Grows with each row that is written anywhere.
+fn changes(control: &Control, files: &Files) -> u64 {
+    let tables = files.open.values().map(|file| file.connection().total_changes());
+    control.connection.total_changes() + tables.sum::<u64>()
 }
 
 fn set_synchronous(control: &Control, durability: Durability) -> Result<(), StoreError> {

@@ -102,18 +102,27 @@ pub(crate) async fn lease(store: &SqliteStore, id: Uuid, bucket: Millis) -> Leas
     }
 }
 
-/// Ends a tick: it committed with these rows, or failed.
-pub(crate) async fn end(store: &SqliteStore, lease: Lease, rows: Option<Rows>) {
-    let record = TickRecord {
+/// The record of a tick that committed with so many rows.
+pub(crate) fn record(lease: Lease, rows: usize) -> TickRecord {
+    TickRecord {
         scheduled_for: lease.scheduled_for,
         started_at: lease.scheduled_for + 40,
         finished_at: lease.scheduled_for + 90,
-        outcome: if rows.is_some() { Outcome::Committed } else { Outcome::Transient },
-        rows: rows.as_ref().map_or(0, Rows::len) as u64,
+        outcome: Outcome::Committed,
+        rows: rows as u64,
         attempts: 1,
-        error: rows.is_none().then(|| "it did not answer".to_owned()),
+        error: None,
         runner: "runner".to_owned(),
-    };
+    }
+}
+
+/// Ends a tick: it committed with these rows, or failed.
+pub(crate) async fn end(store: &SqliteStore, lease: Lease, rows: Option<Rows>) {
+    let mut record = record(lease, rows.as_ref().map_or(0, Rows::len));
+    if rows.is_none() {
+        record.outcome = Outcome::Transient;
+        record.error = Some("it did not answer".to_owned());
+    }
     let rows = rows.map(|rows| (Arc::new(schema()), Arc::new(rows)));
     store.finish(FinishedTick { lease, record, rows }).await.unwrap();
 }

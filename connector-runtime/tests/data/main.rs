@@ -7,5 +7,6 @@ mod check;
 mod folder;
 mod layouts;
 mod retention;
+mod shared;
 mod stats;
 mod table_reader;

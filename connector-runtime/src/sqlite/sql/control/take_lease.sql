@@ -1,9 +1,8 @@
 UPDATE tasks SET
-    fence = fence + 1,
-    owner = ?2,
-    runner = ?3,
-    scheduled_for = ?4,
-    claimed_at = ?5,
-    expires = ?6
+    fence = ?2,
+    owner = ?3,
+    runner = ?4,
+    scheduled_for = ?5,
+    claimed_at = ?6,
+    expires = ?7
 WHERE connector = ?1
-RETURNING fence
