@@ -19,6 +19,7 @@ mod files;
 mod filter;
 mod keys;
 mod lease;
+mod log;
 mod migrate;
 mod place;
 mod read;

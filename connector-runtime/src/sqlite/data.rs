@@ -12,6 +12,7 @@ use super::{
     fault::{At, Told},
     files,
     keys::Keys,
+    log::Log,
     place::Place,
     series::Series,
     table::{self, Table},
@@ -24,6 +25,7 @@ pub(super) struct DataFile {
     path: PathBuf,
     place: Place,
     connection: Connection,
+    log: Log,
     begun: bool,
     /// Whether what is done [within](Self::within) the transaction can be taken back by itself.
     apart: bool,
@@ -50,8 +52,10 @@ pub(super) struct Ending<'a> {
 
 impl DataFile {
     pub(super) fn open(path: PathBuf) -> Result<Self, StoreError> {
+        let mut connection = files::open_data(&path)?;
         Ok(Self {
-            connection: files::open_data(&path)?,
+            log: Log::of(&mut connection).at(&path)?,
+            connection,
             place: Place::of(&path),
             path,
             begun: false,
@@ -113,6 +117,13 @@ impl DataFile {
                 self.roll_back();
                 Err(error)
             }
+        }
+    }
+
+    /// Keeps the write-ahead log short, between two transactions.
+    pub(super) fn tend(&mut self) {
+        if let Err(error) = self.log.tend(&self.connection, files::DATA_PATIENCE).at(&self.path) {
+            tracing::warn!(%error, "the write-ahead log stays as it is");
         }
     }
 

@@ -16,7 +16,7 @@ const CONTROL: &str = "control";
 const CONTROL_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The same for a file of tables, which users' programs may hold, while nobody else gets on.
-const DATA_PATIENCE: Duration = Duration::from_secs(2);
+pub(super) const DATA_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Statements that are kept ready on a connection.
 const STATEMENTS: usize = 512;

@@ -236,6 +236,7 @@ fn run(mut store: Open, waiting: &Receiver<Box<dyn Job>>, revision: &watch::Send
         }
         fail_point!("answer");
         jobs.into_iter().for_each(Job::answer);
+        store.files.open.values_mut().for_each(DataFile::tend);
     }
 }
 
