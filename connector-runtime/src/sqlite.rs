@@ -221,9 +221,15 @@ impl Store for SqliteStore {
     async fn ready(&self) -> Result<(), StoreError> {
         let probe = |round: &mut Round<'_>| {
             round.control.run("UPDATE meta SET probes = probes + 1", [])?;
-            round.control.databases()?.iter().try_for_each(|database| round.check(database))
+            let databases = round.control.databases()?;
+            databases.iter().try_for_each(|database| round.check(database))?;
+            Ok(databases)
         };
-        self.writer.run(Durability::Process, probe).await?;
+        let databases = self.writer.run(Durability::Process, probe).await?;
+        // The writer has much of the files in its memory, and might not notice what has become of them.
+        for database in databases {
+            self.readers.data(&database, read::probe).await?;
+        }
         self.readers.control(|control| control.revision().map(drop)).await
     }
 }

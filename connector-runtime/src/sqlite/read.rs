@@ -166,6 +166,14 @@ pub(super) async fn off_the_runtime<T: Send + 'static>(
     }
 }
 
+/// Whether the tables and the ledger of a file can be read.
+pub(super) fn probe(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+    let mut newest = connection
+        .prepare_cached("SELECT (SELECT max(id) FROM \"$tables\"), (SELECT max(id) FROM \"$ticks\")")
+        .at(path)?;
+    newest.query_row([], |_| Ok(())).at(path)
+}
+
 async fn permit(semaphore: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, StoreError> {
     semaphore.clone().acquire_owned().await.map_err(|_| StoreError::Closed)
 }

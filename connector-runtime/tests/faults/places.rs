@@ -1,6 +1,7 @@
 //! Files that are moved, removed, damaged or locked under a store.
 
 use std::fs;
+use std::io::Write as _;
 
 use connector_runtime::store::Store;
 use rusqlite::Connection;
@@ -68,6 +69,23 @@ async fn a_damaged_file_is_told_and_holds_up_nothing_else() {
     stage.commits(connector).await;
     let folder = stage.stop().await;
     check(&folder.path().join("store"), "plant", "plant");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_damaged_while_it_is_open_is_told() {
+    let stage = Stage::start();
+    let connector = stage.connector("plant", "plant", 250).await;
+    stage.commits(connector).await;
+    // Closing brings all into the file itself.
+    let stage = Stage::start_on(stage.stop().await);
+    stage.commits(connector).await;
+    stage.ready().await;
+    let path = stage.folder().join("plant.db");
+    let pages = usize::try_from(fs::metadata(&path).unwrap().len()).unwrap();
+    fs::OpenOptions::new().write(true).open(&path).unwrap().write_all(&vec![0x5A; pages]).unwrap();
+    let error = stage.not_ready().await;
+    assert!(error.contains("plant.db is damaged or no SQLite database"), "{error}");
+    stage.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
