@@ -110,33 +110,41 @@ impl Stage {
     }
 
     /// Waits until the connector has committed a bucket after the newest one that it has committed now.
-    pub(crate) async fn commits(&self, connector: Uuid) -> TickRecord {
+    #[track_caller]
+    pub(crate) fn commits(&self, connector: Uuid) -> impl Future<Output = TickRecord> {
         let now = chrono::Utc::now().timestamp_millis();
-        self.tick(connector, |tick| tick.outcome == Outcome::Committed && tick.scheduled_for > now).await
+        self.tick(connector, move |tick| tick.outcome == Outcome::Committed && tick.scheduled_for > now)
     }
 
     /// Waits for a tick.
-    pub(crate) async fn tick(&self, connector: Uuid, wanted: impl Fn(&TickRecord) -> bool) -> TickRecord {
-        until(async || {
+    #[track_caller]
+    pub(crate) fn tick(
+        &self,
+        connector: Uuid,
+        wanted: impl Fn(&TickRecord) -> bool,
+    ) -> impl Future<Output = TickRecord> {
+        until(async move || {
             let ticks = self.store.ticks(connector, 100).await.ok()?;
             ticks.into_iter().find(|tick| wanted(tick))
         })
-        .await
     }
 
     /// Waits until the store says that it is not ready, and returns why.
-    pub(crate) async fn not_ready(&self) -> String {
-        until(async || self.store.ready().await.err().map(|error| told(&error))).await
+    #[track_caller]
+    pub(crate) fn not_ready(&self) -> impl Future<Output = String> {
+        until(async || self.store.ready().await.err().map(|error| told(&error)))
     }
 
-    pub(crate) async fn ready(&self) {
-        until(async || self.store.ready().await.ok()).await;
+    #[track_caller]
+    pub(crate) fn ready(&self) -> impl Future<Output = ()> {
+        until(async || self.store.ready().await.ok())
     }
 
     /// Waits until the disk has failed so often again.
-    pub(crate) async fn hits(&self, count: u64) {
+    #[track_caller]
+    pub(crate) fn hits(&self, count: u64) -> impl Future<Output = ()> {
         let before = self.disk.hits();
-        until(async || (self.disk.hits() >= before + count).then_some(())).await;
+        until(async move || (self.disk.hits() >= before + count).then_some(()))
     }
 
     /// Stops, and returns the folder above the store's.
