@@ -48,6 +48,7 @@ pub use self::stats::{Amount, ConnectorStats, DatabaseStats, TableStats, stats};
 pub use self::table_reader::TableReader;
 
 use self::control::Control;
+use self::keys::Keys;
 use self::read::Readers;
 use self::writer::{Durability, Round, Writer};
 use crate::model::{ConnectorRecord, ConnectorSpec, Millis, Outcome, TickRecord};
@@ -207,7 +208,13 @@ impl Store for SqliteStore {
             Outcome::Config => Durability::Power,
             _ => Durability::Process,
         };
-        self.writer.run(durability, move |round| round.finish(&tick)).await
+        // Here rather than in the one thread that writes: the rows are in this core's cache yet.
+        let mut fingerprint = 0;
+        if let Some((schema, rows)) = &tick.rows {
+            rows.check().map_err(|error| StoreError::failed("the tick's rows cannot be kept", error))?;
+            fingerprint = Keys::new(schema, rows).fingerprint();
+        }
+        self.writer.run(durability, move |round| round.finish(&tick, fingerprint)).await
     }
 
     async fn ticks(&self, id: Uuid, limit: usize) -> Result<Vec<TickRecord>, StoreError> {

@@ -47,7 +47,16 @@ pub(super) struct Ending<'a> {
     pub(super) scheduled_for: Millis,
     pub(super) table: &'a str,
     pub(super) record: &'a TickRecord,
-    pub(super) rows: Option<(&'a Schema, &'a Rows)>,
+    pub(super) rows: Option<Batch<'a>>,
+}
+
+/// The rows of a tick that committed.
+#[derive(Clone, Copy)]
+pub(super) struct Batch<'a> {
+    pub(super) schema: &'a Schema,
+    pub(super) rows: &'a Rows,
+    /// Of all their [keys](Keys::fingerprint).
+    pub(super) fingerprint: u128,
 }
 
 impl DataFile {
@@ -194,15 +203,15 @@ impl DataFile {
     /// Writes a tick's record and its rows: all or nothing. A bucket that has committed stays as it is: then this is false.
     pub(super) fn write(&mut self, ending: &Ending<'_>) -> Result<bool, StoreError> {
         let table = match ending.rows {
-            Some((schema, _)) => Some(self.ensure_table(ending.table, schema)?),
+            Some(batch) => Some(self.ensure_table(ending.table, batch.schema)?),
             None => self.load(ending.table)?,
         };
         self.wrote = true;
         self.within(|file| {
             let connector = file.connector(ending.connector)?;
             let tick = file.record(connector, table.as_ref().map(|table| table.id), ending)?;
-            if let (Some(tick), Some(table), Some((schema, rows))) = (tick, table, ending.rows) {
-                file.samples(&table, connector, tick, schema, rows).at(&file.path)?;
+            if let (Some(tick), Some(table), Some(batch)) = (tick, table, ending.rows) {
+                file.samples(&table, connector, tick, batch).at(&file.path)?;
             }
             Ok(tick.is_some())
         })
@@ -261,26 +270,29 @@ impl DataFile {
         target: Option<i64>,
         ending: &Ending<'_>,
     ) -> Result<Option<i64>, StoreError> {
-        const UPSERT: &str = include_str!("sql/data/upsert_tick.sql");
+        const INSERT: &str = include_str!("sql/data/insert_tick.sql");
+        const REPLACE: &str = include_str!("sql/data/replace_tick.sql");
         let r = ending.record;
+        let values = params![
+            connector,
+            target,
+            ending.scheduled_for,
+            r.started_at,
+            r.finished_at,
+            r.outcome.as_str(),
+            i64::try_from(r.rows).unwrap_or(i64::MAX),
+            r.attempts,
+            r.error,
+            r.runner,
+            ending.fence,
+        ];
+        let inserted = self.connection.prepare_cached(INSERT).and_then(|mut sql| sql.execute(values));
+        if inserted.at(&self.path)? > 0 {
+            return Ok(Some(self.connection.last_insert_rowid()));
+        }
         self.connection
-            .prepare_cached(UPSERT)
-            .and_then(|mut upsert| {
-                let values = params![
-                    connector,
-                    target,
-                    ending.scheduled_for,
-                    r.started_at,
-                    r.finished_at,
-                    r.outcome.as_str(),
-                    i64::try_from(r.rows).unwrap_or(i64::MAX),
-                    r.attempts,
-                    r.error,
-                    r.runner,
-                    ending.fence,
-                ];
-                upsert.query_row(values, |row| row.get(0)).optional()
-            })
+            .prepare_cached(REPLACE)
+            .and_then(|mut sql| sql.query_row(values, |row| row.get(0)).optional())
             .at(&self.path)
     }
 
@@ -289,13 +301,13 @@ impl DataFile {
         table: &Table,
         connector: i64,
         tick: i64,
-        schema: &Schema,
-        rows: &Rows,
+        batch: Batch<'_>,
     ) -> rusqlite::Result<()> {
+        let Batch { schema, rows, fingerprint } = batch;
         let keys = Keys::new(schema, rows);
         let values: Vec<&ColumnData> =
             schema.with_role(Role::Value).map(|(i, _)| &rows.columns()[i]).collect();
-        let runs = self.series.resolve(&self.connection, table, connector, &keys)?;
+        let runs = self.series.resolve(&self.connection, table, connector, &keys, fingerprint)?;
         let mut series = runs.iter().flat_map(|run| (run.first..).take(run.len).map(|id| (id, run.nth)));
         let mut json = String::new();
         let mut row = 0;

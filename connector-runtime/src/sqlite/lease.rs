@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{
     clock,
     control::NO_CONNECTOR,
-    data::Ending,
+    data::{Batch, Ending},
     tasks::{Held, Task},
     writer::Round,
 };
@@ -93,22 +93,20 @@ impl Round<'_> {
         Ok(true)
     }
 
-    pub(super) fn finish(&mut self, tick: &FinishedTick) -> Result<(), StoreError> {
+    /// Ends a tick whose rows have that [fingerprint](super::keys::Keys::fingerprint).
+    pub(super) fn finish(&mut self, tick: &FinishedTick, fingerprint: u128) -> Result<(), StoreError> {
         let lease = &tick.lease;
         let mut task =
             self.task(lease.connector)?.filter(|task| task.holds(lease)).ok_or(StoreError::LeaseLost)?;
         let committed = tick.record.outcome == Outcome::Committed;
         let rows = tick.rows.as_ref().filter(|_| committed);
-        if let Some((_, rows)) = rows {
-            rows.check().map_err(|error| StoreError::failed("the tick's rows cannot be kept", error))?;
-        }
         let is_new = self.write_to(&task.database)?.write(&Ending {
             connector: lease.connector,
             fence: task.fence,
             scheduled_for: lease.scheduled_for,
             table: &task.table,
             record: &tick.record,
-            rows: rows.map(|(schema, rows)| (&**schema, &**rows)),
+            rows: rows.map(|(schema, rows)| Batch { schema, rows, fingerprint }),
         })?;
         if is_new {
             self.end(&task, lease.scheduled_for, &tick.record)?;

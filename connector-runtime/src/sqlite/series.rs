@@ -55,15 +55,15 @@ impl Series {
         self.known.clear();
     }
 
-    /// The series of each row, created where they are new.
+    /// The series of each row, created where they are new. The fingerprint is the keys' own.
     pub(super) fn resolve(
         &mut self,
         connection: &Connection,
         table: &Table,
         connector: i64,
         keys: &Keys<'_>,
+        fingerprint: u128,
     ) -> rusqlite::Result<&[Run]> {
-        let fingerprint = keys.fingerprint();
         let place = (table.id, connector);
         let mut known = self.known.remove(&place).unwrap_or_default();
         if known.fingerprint == Some(fingerprint) {
