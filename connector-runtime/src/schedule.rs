@@ -2,26 +2,35 @@
 //!
 //! Time is cut into **buckets** of `schedule_ms`, counted from the Unix epoch; a tick belongs to a bucket and is stamped
 //! with its beginning. Each connector fires at a fixed **offset** inside its buckets, derived from its id, so that
-//! a thousand connectors with one interval do not fire at once, and a restart keeps each one's place.
+//! a thousand connectors with one interval do not fire at once, and a restart keeps each one's place. Offsets are whole
+//! steps, so that those who fire close to each other fire together: they share what waking up and committing cost.
 //!
 //! All times are milliseconds since the Unix epoch, all intervals milliseconds.
 
 use uuid::Uuid;
 
-/// Ticks fire in the first 90 % of a bucket, so that they can end within it.
-const SPREAD_PERCENT: i64 = 90;
+/// Into so many steps an interval is divided.
+const STEPS: i64 = 20;
+
+/// Ticks fire in the first of them, so that they can end within their bucket.
+const STEPS_USED: i64 = 18;
+
+/// The longest step: a longer interval has more of them.
+const LONGEST_STEP: i64 = 50;
 
 /// The beginning of the bucket that `now` lies in.
 pub fn bucket(now: i64, interval: i64) -> i64 {
     now.div_euclid(interval) * interval
 }
 
-/// How far into its buckets a connector fires: at least 0 and less than 90 % of the interval.
+/// How far into its buckets a connector fires: at least 0 and less than 90 % of the interval, in steps of a twentieth of
+/// the interval and at most 50 ms.
 pub fn offset(id: Uuid, interval: i64) -> i64 {
-    let span = (interval * SPREAD_PERCENT / 100).max(1);
+    let step = (interval / STEPS).clamp(1, LONGEST_STEP);
+    let steps = (interval * STEPS_USED / STEPS / step).max(1);
     // A random id is its own hash; multiplying spreads the ids that are not random.
     let hash = id.as_u128().wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835) >> 65;
-    i64::try_from(hash % u128::from(span.unsigned_abs())).unwrap_or(0)
+    step * i64::try_from(hash % u128::from(steps.unsigned_abs())).unwrap_or(0)
 }
 
 /// The first bucket that fires after `now`, and when it fires. It is at most one interval away.
@@ -46,6 +55,8 @@ pub struct Due {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -83,5 +94,15 @@ mod tests {
             tenths[usize::try_from(at / 1_350).unwrap()] += 1;
         }
         assert!(tenths.iter().all(|n| *n > 50), "{tenths:?}");
+    }
+
+    #[test]
+    fn offsets_close_to_each_other_are_the_same() {
+        let offsets = |interval| -> HashSet<i64> {
+            (0..1000_u128).map(|n| offset(Uuid::from_u128(n), interval)).collect()
+        };
+        assert_eq!(offsets(1_000), (0..18).map(|step| step * 50).collect());
+        assert_eq!(offsets(100), (0..18).map(|step| step * 5).collect());
+        assert!(offsets(60_000).iter().all(|offset| offset % 50 == 0));
     }
 }
