@@ -22,7 +22,7 @@ use crate::model::Millis;
 use crate::store::{Change, Changes, Claim, Claimed, RENEW_EVERY, Revision, Store};
 use agenda::Agenda;
 use clock::{TimeOfDay, WallClock};
-use tick::{InFlight, TickTask};
+use tick::{InFlight, SpareRows, TickTask};
 
 /// How long a stop waits for ticks in flight before it gives them back.
 const FINISH_WITHIN: Duration = Duration::from_secs(8);
@@ -54,6 +54,7 @@ pub struct Runner {
     options: RunnerOptions,
     owner: Uuid,
     time: TimeOfDay,
+    spare: Arc<SpareRows>,
 }
 
 impl Runner {
@@ -64,7 +65,8 @@ impl Runner {
         secrets: Arc<dyn ResolveSecret>,
         options: RunnerOptions,
     ) -> Self {
-        Self { store, registry, secrets, options, owner: Uuid::new_v4(), time: TimeOfDay::system() }
+        let (owner, time, spare) = (Uuid::new_v4(), TimeOfDay::system(), Arc::default());
+        Self { store, registry, secrets, options, owner, time, spare }
     }
 
     /// Runs ticks until `shutdown` resolves. Then claims nothing more, waits for what is in flight, gives back what
@@ -159,6 +161,7 @@ impl Runner {
                         next_due,
                         time: self.time.clone(),
                         started_at: now,
+                        spare: Arc::clone(&self.spare),
                     };
                     let running = in_flight.enter(lease);
                     ticks.spawn(async move {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use connector_core::{Cancellation, Configured, ResolveSecret, Rows, TickContext, TickError, chain};
+use connector_core::{Cancellation, Configured, ResolveSecret, Rows, Schema, TickContext, TickError, chain};
 use futures_util::FutureExt as _;
 use tokio::time::{Instant, sleep};
 
@@ -81,6 +81,35 @@ impl Drop for Running {
     }
 }
 
+/// Rows of earlier ticks, whose memory the next ones use.
+#[derive(Default)]
+pub(super) struct SpareRows(Mutex<Vec<(Arc<Schema>, Rows)>>);
+
+impl SpareRows {
+    /// No more than ticks end at about the same time.
+    const MOST: usize = 8;
+
+    fn take(&self, schema: &Arc<Schema>) -> Rows {
+        let mut spare = self.lock();
+        let found = spare.iter().rposition(|(shape, _)| Arc::ptr_eq(shape, schema) || shape == schema);
+        found.map_or_else(|| Rows::new(schema), |i| spare.swap_remove(i).1)
+    }
+
+    /// Keeps the memory of rows, unless somebody has them yet.
+    fn put(&self, (schema, rows): (Arc<Schema>, Arc<Rows>)) {
+        let Ok(mut rows) = Arc::try_unwrap(rows) else { return };
+        rows.clear();
+        let mut spare = self.lock();
+        if spare.len() < Self::MOST {
+            spare.push((schema, rows));
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<(Arc<Schema>, Rows)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// A tick that was granted.
 pub(super) struct TickTask {
     pub(super) store: Arc<dyn Store>,
@@ -93,6 +122,7 @@ pub(super) struct TickTask {
     pub(super) next_due: Duration,
     pub(super) time: TimeOfDay,
     pub(super) started_at: Millis,
+    pub(super) spare: Arc<SpareRows>,
 }
 
 impl TickTask {
@@ -104,7 +134,7 @@ impl TickTask {
         let cancellation = running.cancellation.clone();
         let context =
             TickContext::new(scheduled_for, self.next_due, Arc::clone(&self.secrets), cancellation.clone());
-        let mut rows = Rows::new(self.source.schema());
+        let mut rows = self.spare.take(self.source.schema());
         let ticking = AssertUnwindSafe(self.source.tick(&context, &mut rows)).catch_unwind();
         let result = tokio::select! {
             biased;
@@ -143,7 +173,10 @@ impl TickTask {
         let (mut pause, longest) = WRITE_RETRY;
         loop {
             let error = match self.store.finish(tick.clone()).await {
-                Ok(()) => return self.log(&tick.record),
+                Ok(()) => {
+                    self.log(&tick.record);
+                    return tick.rows.into_iter().for_each(|rows| self.spare.put(rows));
+                }
                 Err(StoreError::LeaseLost) => {
                     return tracing::warn!(%connector, "the lease was lost: another runner has this connector now");
                 }

@@ -198,9 +198,12 @@ impl<T: Send, F: FnMut(&mut Round<'_>) -> Result<T, StoreError> + Send> Job for 
     }
 
     fn answer(self: Box<Self>) {
-        if let Some(result) = self.result {
+        let Self { work, result, reply, .. } = *self;
+        // Before the answer: whoever gets it may want what was shared for himself again.
+        drop(work);
+        if let Some(result) = result {
             // Nobody may wait for it any more.
-            let _ = self.reply.send(result);
+            let _ = reply.send(result);
         }
     }
 }
