@@ -6,12 +6,10 @@ use core::iter::FusedIterator;
 use crate::block::Blocks;
 use crate::entry::{Entry, Sample};
 use crate::error::{Expected, Fault, ParseError};
-use crate::fast::{self, FastLine, TakeLabels};
+use crate::fast::{self, Names};
 use crate::format::Format;
 use crate::grammar::{self, Dialect, Line, Name, SampleLine};
-use crate::index::Index;
-use crate::labels::{LabelSet, unescape, unescape_help};
-use crate::window::Width;
+use crate::labels::{LabelSet, help_text, unescape};
 
 /// Reads the entries of a body, one a line.
 ///
@@ -71,9 +69,10 @@ pub(crate) struct Lines<'a> {
     pub(crate) format: Format,
     /// Whether the grammar reads as [`strict`](crate::strict()) does.
     strict: bool,
-    pub(crate) width: Width,
-    index: Index,
+    pub(crate) names: Names,
     state: State,
+    /// Where the grammar leaves an entry, so that one that was read fast need not be in memory where the other would be.
+    slow: Option<Result<Entry<'a>, ParseError>>,
     /// Where the latest line starts.
     pub(crate) start: usize,
 }
@@ -93,9 +92,9 @@ impl<'a> Lines<'a> {
             blocks: Blocks::new(body),
             format,
             strict: false,
-            width: Width::detect(),
-            index: Index::new(),
+            names: Names::new(),
             state: State::Open,
+            slow: None,
             start: 0,
         }
     }
@@ -107,41 +106,41 @@ impl<'a> Lines<'a> {
 
     #[inline]
     fn next_entry(&mut self) -> Option<Result<Entry<'a>, ParseError>> {
-        if self.is_open()
-            && let Some((line, next)) = self.fast_line(&mut ())
+        if let Some(entry) = self.next_fast() {
+            return Some(Ok(entry));
+        }
+        self.slow = self.next_slow();
+        self.slow.take()
+    }
+
+    /// The next entry, if it is in the current block and holds no surprise.
+    #[inline(always)]
+    fn next_fast(&mut self) -> Option<Entry<'a>> {
+        let (block, start) = self.blocks.block()?;
+        let (entry, next) = fast::line(block, start, self.format, &mut self.names, &mut ())?;
+        self.start = self.blocks.at();
+        self.blocks.go_to(next);
+        Some(entry)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn next_slow(&mut self) -> Option<Result<Entry<'a>, ParseError>> {
+        if self.next_block()
+            && let Some(entry) = self.next_fast()
         {
-            self.start = self.blocks.at;
-            self.blocks.go_to(next);
-            return Some(Ok(match line {
-                FastLine::Sample(line) => Entry::Sample(Sample {
-                    name: line.name,
-                    quoted: false,
-                    labels: line.labels,
-                    value: line.value,
-                    timestamp: line.timestamp,
-                    exemplar: line.exemplar,
-                }),
-                FastLine::Help { name, text } => {
-                    Entry::Help { name: Cow::Borrowed(name), text: help(self.format, text) }
-                }
-                FastLine::Type { name, kind } => Entry::Type { name: Cow::Borrowed(name), kind },
-            }));
+            return Some(Ok(entry));
         }
         self.next_by_grammar()
     }
 
-    /// The next line and where in the block the one after it starts, if the line is there and holds no surprise.
-    #[inline(always)]
-    pub(crate) fn fast_line(&mut self, labels: &mut impl TakeLabels<'a>) -> Option<(FastLine<'a>, usize)> {
-        let (text, start) = self.blocks.text_from()?;
-        self.index.cover(self.blocks.body, self.blocks.at, self.width);
-        let lines = fast::Lines { text, start, index: &self.index };
-        fast::line(lines, self.blocks.at - start, self.format, labels)
+    /// Goes on to the next block at the end of one; false where there is none, or before the end.
+    pub(crate) fn next_block(&mut self) -> bool {
+        self.blocks.is_read() && self.is_open()
     }
 
     /// Whether there is a line left to read, whose block is loaded then.
-    #[inline(always)]
-    pub(crate) fn is_open(&mut self) -> bool {
+    fn is_open(&mut self) -> bool {
         self.state == State::Open && self.blocks.load()
     }
 
@@ -149,12 +148,13 @@ impl<'a> Lines<'a> {
     #[cold]
     pub(crate) fn next_by_grammar(&mut self) -> Option<Result<Entry<'a>, ParseError>> {
         while self.is_open() {
-            self.start = self.blocks.at;
+            self.start = self.blocks.at();
             match self.line() {
                 Ok(Some(entry)) => return Some(Ok(entry)),
                 Ok(None) => (),
                 Err(fault) => {
                     self.state = State::Done;
+                    self.blocks.close();
                     return Some(Err(ParseError::new(self.blocks.body, fault)));
                 }
             }
@@ -178,10 +178,11 @@ impl<'a> Lines<'a> {
             Line::Comment(text) => Entry::Comment(text),
             Line::Eof => {
                 self.state = State::Eof;
+                self.blocks.close();
                 Entry::Eof
             }
             Line::Help { name, text } => {
-                Entry::Help { name: self.name(name)?, text: help(self.format, self.text(text)?) }
+                Entry::Help { name: self.name(name)?, text: help_text(self.format, self.text(text)?) }
             }
             Line::Type { name, kind } => Entry::Type { name: self.name(name)?, kind },
             Line::Unit { name, unit } => Entry::Unit { name: self.name(name)?, unit: self.text(unit)? },
@@ -203,7 +204,7 @@ impl<'a> Lines<'a> {
     #[cold]
     fn end(&mut self) -> Option<ParseError> {
         let state = core::mem::replace(&mut self.state, State::Done);
-        let (body, at) = (self.blocks.body, self.blocks.at);
+        let (body, at) = (self.blocks.body, self.blocks.at());
         match state {
             State::Open if self.format == Format::OpenMetrics => {
                 Some(ParseError::at(body, body.len(), Expected::EofLine))
@@ -232,12 +233,5 @@ impl<'a> Lines<'a> {
 
     fn text(&self, slice: &'a [u8]) -> Result<&'a str, Fault<'a>> {
         self.blocks.text(slice).ok_or(Fault { at: slice, expected: Expected::Utf8 })
-    }
-}
-
-fn help(format: Format, text: &str) -> Cow<'_, str> {
-    match format {
-        Format::Prometheus => unescape_help(text),
-        Format::OpenMetrics => unescape(text),
     }
 }

@@ -7,40 +7,27 @@
 mod label_set;
 mod names;
 
-use crate::entry::{MetricType, Timestamp};
+use alloc::borrow::Cow;
+
+use crate::block::{Block, Place};
+use crate::entry::{Entry, Sample, Timestamp};
 use crate::format::Format;
 use crate::grammar;
-use crate::index::{Index, VIEW, View};
-use crate::labels::LabelSet;
+use crate::index::VIEW;
+use crate::labels::{LabelSet, help_text};
 use crate::number;
 use crate::window::part;
 
 use label_set::label_set;
-
-/// A line that was read.
-pub(crate) enum FastLine<'a> {
-    Help { name: &'a str, text: &'a str },
-    Type { name: &'a str, kind: MetricType },
-    Sample(FastSample<'a>),
-}
-
-/// The parts of a sample's line.
-pub(crate) struct FastSample<'a> {
-    pub(crate) name: &'a str,
-    pub(crate) labels: LabelSet<'a>,
-    pub(crate) value: f64,
-    pub(crate) timestamp: Option<Timestamp>,
-    /// From the exemplar's brace to the end of the line, or empty.
-    pub(crate) exemplar: &'a str,
-}
+pub(crate) use names::Names;
 
 /// Who is told of labels as they are found.
 pub(crate) trait TakeLabels<'a> {
     /// A label without escapes.
     fn label(&mut self, name: &'a str, value: &'a str);
 
-    /// A label whose value is long or holds escapes.
-    fn long_label(&mut self, name: &'a str, value: &'a str);
+    /// A label whose value holds escapes.
+    fn escaped_label(&mut self, name: &'a str, value: &'a str);
 }
 
 /// Nobody.
@@ -49,194 +36,178 @@ impl TakeLabels<'_> for () {
     fn label(&mut self, _: &str, _: &str) {}
 
     #[inline(always)]
-    fn long_label(&mut self, _: &str, _: &str) {}
+    fn escaped_label(&mut self, _: &str, _: &str) {}
 }
 
-/// A block of whole lines, and what is known of its bytes.
-#[derive(Clone, Copy)]
-pub(crate) struct Lines<'a, 'i> {
-    pub(crate) text: &'a str,
-    /// Where in the body the text starts.
-    pub(crate) start: usize,
-    pub(crate) index: &'i Index,
-}
-
-impl<'a> Lines<'a, '_> {
-    #[inline(always)]
-    fn bytes(self) -> &'a [u8] {
-        self.text.as_bytes()
-    }
-
-    #[inline(always)]
-    fn view(self, at: usize) -> Option<View> {
-        self.index.view(self.start + at)
-    }
-
-    /// Where the name ends that begins at a place. Colons are left to the grammar.
-    #[inline(always)]
-    fn name_end(self, at: usize) -> Option<usize> {
-        let mut end = at;
-        loop {
-            let length = self.view(end)?.not_name.trailing_zeros() as usize;
-            if length < VIEW {
-                end += length;
-                // Of the name bytes only digits come before `A`.
-                return (end > at && *self.bytes().get(at)? >= b'A').then_some(end);
-            }
-            end += VIEW;
-        }
-    }
-
-    /// Where the line ends.
-    #[inline(always)]
-    fn newline(self, mut at: usize) -> Option<usize> {
-        loop {
-            let length = self.view(at)?.stops.trailing_zeros() as usize;
-            if length >= VIEW {
-                at += VIEW;
-                continue;
-            }
-            at += length;
-            if *self.bytes().get(at)? == b'\n' {
-                return Some(at);
-            }
-            at += 1;
-        }
-    }
-}
-
-/// Reads the line that starts at `start` and ends in a newline; returns it and where the next one starts. Labels are
+/// Reads the line that starts at a place and ends in a newline; returns it and where the next one starts. Labels are
 /// handed over as they are found, before it is known whether the rest of the line holds no surprise.
 #[inline(always)]
 pub(crate) fn line<'a>(
-    lines: Lines<'a, '_>,
-    start: usize,
+    block: Block<'a, '_>,
+    start: Place,
     format: Format,
+    names: &mut Names,
     labels: &mut impl TakeLabels<'a>,
-) -> Option<(FastLine<'a>, usize)> {
-    match lines.bytes().get(start)? {
-        b'#' => metadata(lines, start, format),
-        _ => sample(lines, start, format, labels),
+) -> Option<(Entry<'a>, Place)> {
+    match block.bytes().get(start.at)? {
+        b'#' => metadata(block, start, format),
+        _ => sample(block, start, format, names, labels),
     }
 }
 
 #[inline(always)]
-fn metadata<'a>(lines: Lines<'a, '_>, start: usize, format: Format) -> Option<(FastLine<'a>, usize)> {
-    let bytes = lines.bytes();
-    let keyword: &[u8; 7] = bytes[start..].first_chunk()?;
+fn metadata<'a>(block: Block<'a, '_>, start: Place, format: Format) -> Option<(Entry<'a>, Place)> {
+    let bytes = block.bytes();
+    let keyword: &[u8; 7] = bytes[start.at..].first_chunk()?;
     let is_help = keyword == b"# HELP ";
     if !is_help && keyword != b"# TYPE " {
         return None;
     }
-    let name_start = start + keyword.len();
-    let name_end = lines.name_end(name_start)?;
+    let name_start = start.at + keyword.len();
+    let name_end = name_end(block, name_start)?;
     if *bytes.get(name_end)? != b' ' {
         return None;
     }
-    let name = part(lines.text, name_start..name_end)?;
-    let rest = name_end + 1;
-    let end = lines.newline(rest)?;
-    let line = match is_help {
-        true => FastLine::Help { name, text: part(lines.text, rest..end)? },
-        false => FastLine::Type { name, kind: grammar::metric_type(format, &bytes[rest..end])? },
+    let name = Cow::Borrowed(part(block.text, name_start..name_end)?);
+    let text = name_end + 1;
+    let mut mark = start.mark;
+    let newline = loop {
+        let place = block.index.mark(mark)?;
+        mark += 1;
+        if *bytes.get(place)? == b'\n' {
+            break place;
+        }
     };
-    Some((line, end + 1))
+    let entry = if is_help {
+        let text = part(block.text, text..newline)?;
+        // Without a mark before the newline it has no backslash.
+        let text = if mark == start.mark + 1 { Cow::Borrowed(text) } else { help_text(format, text) };
+        Entry::Help { name, text }
+    } else {
+        Entry::Type { name, kind: grammar::metric_type(format, bytes.get(text..newline)?)? }
+    };
+    Some((entry, Place { at: newline + 1, mark }))
 }
 
 #[inline(always)]
 fn sample<'a>(
-    lines: Lines<'a, '_>,
-    start: usize,
+    block: Block<'a, '_>,
+    start: Place,
     format: Format,
+    names: &mut Names,
     labels: &mut impl TakeLabels<'a>,
-) -> Option<(FastLine<'a>, usize)> {
-    let (text, bytes) = (lines.text, lines.bytes());
-    let end = lines.name_end(start)?;
-    let (set, at) = match *bytes.get(end)? {
+) -> Option<(Entry<'a>, Place)> {
+    let (text, bytes) = (block.text, block.bytes());
+    let end = name_end(block, start.at)?;
+    let (set, after) = match *bytes.get(end)? {
         b'{' => {
-            let close = label_set(lines, end + 1, true, labels)?;
-            (end + 1..close, close + 1)
+            let close = label_set(block, Place { at: end + 1, ..start }, Some(names), labels)?;
+            (end + 1..close.at, Place { at: close.at + 1, ..close })
         }
-        _ => (end..end, end),
+        _ => (end..end, Place { at: end, ..start }),
     };
-    if bytes.get(at) != Some(&b' ') {
+    if bytes.get(after.at) != Some(&b' ') {
         return None;
     }
-    // Where the next line starts is found without the number, which then holds nothing up.
-    let newline = lines.newline(at + 1)?;
-    let (value, at) = number(bytes, at + 1)?;
+    let stop = block.index.mark(after.mark)?;
+    let (value, at) = number(bytes, after.at + 1, stop)?;
     let (mut timestamp, mut exemplar) = (None, "");
-    if at != newline {
-        let end = match format {
-            Format::Prometheus => millis(bytes, at + 1, &mut timestamp)?,
-            Format::OpenMetrics => after_value(lines, at, &mut timestamp, &mut exemplar)?,
-        };
-        if end != newline + 1 {
-            return None;
+    let mut newline = Place { at: stop, ..after };
+    if at != stop {
+        match format {
+            Format::Prometheus => timestamp = Some(Timestamp::Millis(millis(bytes, at, stop)?)),
+            Format::OpenMetrics => {
+                newline = after_value(block, Place { at, ..after }, &mut timestamp, &mut exemplar)?;
+            }
         }
     }
-    let name = part(text, start..end)?;
-    let labels = LabelSet::tight(text.get(set.start..)?, set.len());
-    Some((FastLine::Sample(FastSample { name, labels, value, timestamp, exemplar }), newline + 1))
-}
-
-/// A number that a blank or the end of the line follows, and where that stands.
-#[inline(always)]
-fn number(bytes: &[u8], at: usize) -> Option<(f64, usize)> {
-    let (value, length) = match number::short(bytes.get(at..)?.first_chunk()?) {
-        Some(short) => short,
-        None => number::token(&bytes[at..])?,
-    };
-    let end = at + length;
-    matches!(bytes.get(end), Some(b' ' | b'\n')).then_some((value, end))
-}
-
-/// A timestamp of 0.0.4 up to the end of the line; where the next line starts.
-#[inline(always)]
-fn millis(bytes: &[u8], at: usize, timestamp: &mut Option<Timestamp>) -> Option<usize> {
-    let digits = bytes[at..].first_chunk::<19>()?.iter().position(|byte| !byte.is_ascii_digit())?;
-    let end = at + digits;
-    if digits == 0 || bytes[end] != b'\n' {
+    if *bytes.get(newline.at)? != b'\n' {
         return None;
     }
-    *timestamp = Some(Timestamp::Millis(number::millis(&bytes[at..end])?));
-    Some(end + 1)
+    let name = part(text, start.at..end)?;
+    let stops = block.index.stops(set.start);
+    let labels = LabelSet::tight(text.get(set.start..).unwrap_or_default(), set.len(), stops);
+    let next = Place { at: newline.at + 1, mark: newline.mark + 1 };
+    Some((Entry::Sample(Sample { name, quoted: false, labels, value, timestamp, exemplar }), next))
 }
 
-/// What OpenMetrics may have after a sample's value, from the blank on; where the next line starts.
+/// Where the name ends that begins at a place. Colons are left to the grammar.
 #[inline(always)]
+fn name_end(block: Block<'_, '_>, at: usize) -> Option<usize> {
+    let mut end = at;
+    loop {
+        let length = block.index.name_bytes(end)?;
+        end += length;
+        if length < VIEW {
+            // Of the name bytes only digits come before `A`.
+            return (end > at && *block.bytes().get(at)? >= b'A').then_some(end);
+        }
+    }
+}
+
+/// A number that ends at the next mark or, at a blank, before it; and where it ends.
+#[inline(always)]
+fn number(bytes: &[u8], at: usize, stop: usize) -> Option<(f64, usize)> {
+    match number::plain(bytes, at, stop) {
+        Some(value) => Some((value, stop)),
+        None => number::up_to_blank(bytes, at, stop),
+    }
+}
+
+/// What OpenMetrics may have after a sample's value, from the blank on, with the next mark; where the line's newline
+/// must be.
+#[inline(never)]
 fn after_value<'a>(
-    lines: Lines<'a, '_>,
-    mut at: usize,
+    block: Block<'a, '_>,
+    mut place: Place,
     timestamp: &mut Option<Timestamp>,
     exemplar: &mut &'a str,
-) -> Option<usize> {
-    let bytes = lines.bytes();
-    if bytes.get(at + 1) != Some(&b'#') {
-        let (seconds, end) = finite(bytes, at + 1)?;
+) -> Option<Place> {
+    let bytes = block.bytes();
+    let stop = block.index.mark(place.mark)?;
+    if bytes.get(place.at + 1) != Some(&b'#') {
+        let (seconds, end) = finite(bytes, place.at, stop)?;
         *timestamp = Some(Timestamp::Seconds(seconds));
-        if bytes[end] == b'\n' {
-            return Some(end + 1);
+        place.at = end;
+        if end == stop {
+            return Some(place);
         }
-        at = end;
     }
-    if !bytes[at..].starts_with(b" # {") {
+    if !bytes[place.at..].starts_with(b" # {") {
         return None;
     }
-    let start = at + 3;
-    let close = label_set(lines, start + 1, false, &mut ())?;
-    if bytes.get(close + 1) != Some(&b' ') {
+    let start = place.at + 3;
+    let close = label_set(block, Place { at: start + 1, ..place }, None, &mut ())?;
+    if bytes.get(close.at + 1) != Some(&b' ') {
         return None;
     }
-    let (_, mut end) = number(bytes, close + 2)?;
-    if bytes[end] == b' ' {
-        (_, end) = finite(bytes, end + 1)?;
+    let stop = block.index.mark(close.mark)?;
+    let (_, mut end) = number(bytes, close.at + 2, stop)?;
+    if end != stop {
+        (_, end) = finite(bytes, end, stop)?;
     }
-    *exemplar = part(lines.text, start..end)?;
-    (bytes[end] == b'\n').then_some(end + 1)
+    *exemplar = part(block.text, start..end)?;
+    (end == stop).then_some(Place { at: end, ..close })
 }
 
+/// A blank and a timestamp in seconds.
 #[inline(always)]
-fn finite(bytes: &[u8], at: usize) -> Option<(f64, usize)> {
-    number(bytes, at).filter(|(seconds, _)| seconds.is_finite())
+fn finite(bytes: &[u8], blank: usize, stop: usize) -> Option<(f64, usize)> {
+    if bytes.get(blank) != Some(&b' ') {
+        return None;
+    }
+    match number::long_plain(bytes, blank + 1, stop) {
+        Some(seconds) => Some((seconds, stop)),
+        None => number::up_to_blank(bytes, blank + 1, stop).filter(|(seconds, _)| seconds.is_finite()),
+    }
+}
+
+/// A blank and a timestamp in milliseconds, up to the end of the line.
+#[inline(always)]
+fn millis(bytes: &[u8], blank: usize, newline: usize) -> Option<i64> {
+    if bytes.get(blank) != Some(&b' ') {
+        return None;
+    }
+    let digits = bytes.get(blank + 1..newline)?;
+    if digits.is_empty() { None } else { number::millis(digits) }
 }

@@ -1,77 +1,98 @@
-//! Which bytes of a body are part of names, and at which a value may end: asked of the windows once, a stretch of the body at a time.
+//! Where the bytes of a block that matter stand: asked of the windows once, before its lines are read.
 
-use crate::window::{Job, WIDTH, Width, Window};
+use crate::window::{Job, WIDTH, Window};
 
-/// How many windows a stretch has.
+/// How many windows an index has room for.
 const WINDOWS: usize = 64;
 
-/// How much of a stretch is to be left where a line begins, if the body has more: a longer line is a surprise.
-const LINE: usize = 1 << 10;
+/// How many marks an index has room for, but for those of one more window.
+const MARKS: usize = 512;
+
+/// A place outside of every block that is indexed.
+const NOWHERE: u16 = u16::MAX;
 
 /// One bit a byte, and more at the end, so that a view may begin at the last.
 type Map = [u8; (WINDOWS + 1) * 8];
 
-/// The maps of a stretch of a body.
+/// What is known of the bytes from some place of a body on, as far as there is room.
 #[derive(Clone, Debug)]
 pub(crate) struct Index {
-    start: usize,
-    end: usize,
-    not_name: Map,
-    stops: Map,
-}
-
-/// At least [`VIEW`] bytes from some place on, one bit each, where the stretch has them. Beyond, bits are not set.
-#[derive(Clone, Copy)]
-pub(crate) struct View {
     /// The bytes that are none of `[a-zA-Z0-9_]`.
-    pub(crate) not_name: u64,
+    not_name: Map,
     /// The double quotes, backslashes and control bytes.
-    pub(crate) stops: u64,
+    stops: Map,
+    /// The places of those stops, in their order. Behind the last one stands
+    /// [`NOWHERE`] twice, and then anything.
+    marks: [u16; MARKS + WIDTH + 2],
+    count: usize,
 }
 
-/// How many bytes a view tells of.
+/// How many bytes one look at the map tells of.
 pub(crate) const VIEW: usize = 57;
 
 impl Index {
     pub(crate) fn new() -> Self {
         const NONE: Map = [0; (WINDOWS + 1) * 8];
-        Self { start: 0, end: 0, not_name: NONE, stops: NONE }
+        Self { not_name: NONE, stops: NONE, marks: [NOWHERE; MARKS + WIDTH + 2], count: 0 }
     }
 
-    /// Makes sure that a line which begins at a place can be looked at, if it is not very long.
+    /// Forgets all marks.
+    pub(crate) fn clear(&mut self) {
+        self.set_count(0);
+    }
+
+    fn set_count(&mut self, count: usize) {
+        self.count = count;
+        self.marks[count..count + 2].fill(NOWHERE);
+    }
+
+    /// The places of all marks.
+    pub(crate) fn marks(&self) -> &[u16] {
+        &self.marks[..self.count]
+    }
+
+    /// The place of a mark, given how many come before it; behind the last one, a place outside of every block.
     #[inline(always)]
-    pub(crate) fn cover(&mut self, body: &[u8], at: usize, width: Width) {
-        if at.wrapping_sub(self.start) >= (self.end - self.start).saturating_sub(LINE) {
-            self.go_on(body, at, width);
-        }
+    pub(crate) fn mark(&self, mark: usize) -> Option<usize> {
+        self.marks.get(mark).map(|place| usize::from(*place))
     }
 
-    #[cold]
-    #[inline(never)]
-    fn go_on(&mut self, body: &[u8], at: usize, width: Width) {
-        let covered = at >= self.start && at < self.end;
-        if !covered || body.len() - self.end >= WIDTH {
-            (self.start, self.end) = (at, at);
-            width.run(Fill { index: self, bytes: &body[at..] });
-        }
-    }
-
-    /// What stands from a place on, which is not before the stretch; `None` where it is behind.
+    /// The places of a mark and the one after it.
     #[inline(always)]
-    pub(crate) fn view(&self, at: usize) -> Option<View> {
-        let at = at.wrapping_sub(self.start);
-        if at >= WINDOWS * WIDTH {
-            return None;
-        }
-        let bits = |map: &Map| map[at / 8..].first_chunk().map(|bits| u64::from_le_bytes(*bits) >> (at % 8));
-        Some(View { not_name: bits(&self.not_name)?, stops: bits(&self.stops)? })
+    pub(crate) fn two_marks(&self, mark: usize) -> Option<[usize; 2]> {
+        self.marks.get(mark..)?.first_chunk().map(|places: &[u16; 2]| places.map(usize::from))
+    }
+
+    /// How many name bytes stand from a place on, if fewer than [`VIEW`].
+    #[inline(always)]
+    pub(crate) fn name_bytes(&self, at: usize) -> Option<usize> {
+        view(&self.not_name, at).map(|bits| (bits | 1 << VIEW).trailing_zeros() as usize)
+    }
+
+    /// Whether exactly so many name bytes stand from a place on; never said of as many as [`VIEW`] or more.
+    #[inline(always)]
+    pub(crate) fn are_name_bytes(&self, at: usize, length: usize) -> bool {
+        const LAST: u64 = 1 << 63;
+        length < VIEW && view(&self.not_name, at).is_some_and(|bits| bits << (63 - length) == LAST)
+    }
+
+    /// The stops among the bytes from a place on: a bit for each, lowest first, 57 at least where there are as many.
+    #[inline(always)]
+    pub(crate) fn stops(&self, at: usize) -> u64 {
+        view(&self.stops, at).unwrap_or_default()
     }
 }
 
-/// Makes the maps of the bytes, as far as they fill windows.
-struct Fill<'i, 'b> {
-    index: &'i mut Index,
-    bytes: &'b [u8],
+/// The bits from a place on, 57 at least.
+#[inline(always)]
+fn view(map: &Map, at: usize) -> Option<u64> {
+    map.get(at / 8..)?.first_chunk().map(|bits| u64::from_le_bytes(*bits) >> (at % 8))
+}
+
+/// Makes the index of the bytes, as far as it has room.
+pub(crate) struct Fill<'i, 'b> {
+    pub(crate) index: &'i mut Index,
+    pub(crate) bytes: &'b [u8],
 }
 
 impl Job for Fill<'_, '_> {
@@ -80,19 +101,39 @@ impl Job for Fill<'_, '_> {
     #[inline(always)]
     fn run<W: Window>(self) {
         let Self { index, bytes } = self;
-        let (windows, _) = bytes.as_chunks::<WIDTH>();
-        let maps = index.not_name.as_chunks_mut().0.iter_mut().zip(index.stops.as_chunks_mut().0);
-        let mut filled = 0;
-        for (bytes, (not_name, stops)) in windows.iter().take(WINDOWS).zip(maps) {
+        let (windows, rest) = bytes.as_chunks::<WIDTH>();
+        let (not_name, _) = index.not_name.as_chunks_mut::<8>();
+        let (stops, _) = index.stops.as_chunks_mut::<8>();
+        let mut maps = not_name.iter_mut().zip(stops).take(WINDOWS);
+        let (mut count, mut start) = (0, 0);
+        for (bytes, (not_name, stops)) in windows.iter().zip(&mut maps) {
             let window = W::load(bytes);
-            *not_name = window.not_name().to_le_bytes();
-            *stops = window.quote_backslash_or_control().to_le_bytes();
-            filled += 1;
+            let bits = window.quote_backslash_or_control();
+            (*not_name, *stops) = (window.not_name().to_le_bytes(), bits.to_le_bytes());
+            count += write_marks::<W>(&mut index.marks, count, start, bits);
+            start += WIDTH as u16;
+            if count > MARKS {
+                return index.set_count(count);
+            }
         }
-        // Beyond, nothing is known.
-        for map in [&mut index.not_name, &mut index.stops] {
-            map[filled * 8..].fill(0);
+        if let Some((not_name, stops)) = maps.next() {
+            let mut padded = [b' '; WIDTH];
+            padded[..rest.len()].copy_from_slice(rest);
+            let window = W::load(&padded);
+            let bits = window.quote_backslash_or_control();
+            (*not_name, *stops) = (window.not_name().to_le_bytes(), bits.to_le_bytes());
+            count += write_marks::<W>(&mut index.marks, count, start, bits);
         }
-        index.end += filled * WIDTH;
+        index.set_count(count);
     }
+}
+
+/// Writes the places of a window's bits behind the first `count` marks, and returns how many.
+#[inline(always)]
+fn write_marks<W: Window>(marks: &mut [u16], count: usize, start: u16, bits: u64) -> usize {
+    match marks.get_mut(count..).and_then(|rest| rest.first_chunk_mut()) {
+        Some(places) => W::write_places(bits, start, places),
+        None => return 0,
+    }
+    bits.count_ones() as usize
 }

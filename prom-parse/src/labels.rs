@@ -4,35 +4,36 @@ use alloc::borrow::Cow;
 use alloc::string::String;
 use core::fmt;
 use core::iter::FusedIterator;
-use core::ops::Range;
 
-use crate::window::{Ascii, Baseline, Window as _};
+use crate::format::Format;
+use crate::window::{WIDTH, label, quote_or_backslash};
 
-/// What stands between the braces of a sample or exemplar, accepted by the grammar.
+/// What stands between the braces of a sample or exemplar, accepted by the grammar or as the grammar would.
 #[derive(Clone, Copy)]
 pub(crate) struct LabelSet<'a> {
     /// The text from the opening brace on, as far as the windows may look.
     text: &'a str,
     length: usize,
-    /// Whether each label is `name="value"`, without blanks, and each but the last ends in a comma.
-    tight: bool,
+    /// The first of the quotes and backslashes, a bit for each byte, if the set is tight: each label is `name="value"`,
+    /// without blanks, and each but the last ends in a comma. Else, none.
+    stops: u64,
 }
 
 impl<'a> LabelSet<'a> {
     /// All of a text.
     pub(crate) fn new(text: &'a str) -> Self {
-        Self { text, length: text.len(), tight: false }
+        Self { text, length: text.len(), stops: 0 }
     }
 
-    /// The first `length` bytes of a text, known to be tight.
-    #[inline]
-    pub(crate) fn tight(text: &'a str, length: usize) -> Self {
-        Self { text, length, tight: true }
+    /// The first `length` bytes of a text, known to be tight, with its first stops.
+    #[inline(always)]
+    pub(crate) fn tight(text: &'a str, length: usize, stops: u64) -> Self {
+        Self { text, length, stops }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn iter(self) -> Labels<'a> {
-        Labels { set: self, at: 0, quotes: 0, start: 0, ascii: None }
+        Labels { at: 0, stops: self.stops, start: 0, set: self }
     }
 }
 
@@ -53,11 +54,9 @@ pub struct Labels<'a> {
     set: LabelSet<'a>,
     /// Where the next label begins, or blanks before it.
     at: usize,
-    /// The quotes of a window from `start` on, but for those before `at` and those after a backslash.
-    quotes: u64,
+    /// The quotes and backslashes of a window from `start` on, but for those before `at`.
+    stops: u64,
     start: usize,
-    /// The window, where all of it is ASCII.
-    ascii: Option<Ascii<'a>>,
 }
 
 impl<'a> Iterator for Labels<'a> {
@@ -86,43 +85,23 @@ impl<'a> Labels<'a> {
     /// The next label of a tight set, if it stands within a window and holds no escapes.
     #[inline(always)]
     fn next_plain(&mut self) -> Option<(&'a str, &'a str)> {
-        let mut rest = self.quotes & self.quotes.wrapping_sub(1);
+        let mut rest = self.stops & self.stops.wrapping_sub(1);
         if rest == 0 {
-            self.load()?;
-            rest = self.quotes & self.quotes.wrapping_sub(1);
-            if rest == 0 {
+            if self.set.stops == 0 {
                 return None;
             }
+            let bytes = self.set.text.as_bytes().get(self.at..)?;
+            self.stops = bytes.first_chunk().map_or_else(|| stops_of_rest(bytes), quote_or_backslash);
+            self.start = self.at;
+            rest = self.stops & self.stops.wrapping_sub(1);
         }
-        let (open, close) = (self.quotes.trailing_zeros() as usize, rest.trailing_zeros() as usize);
-        let (name, value) = (self.at - self.start..open.wrapping_sub(1), open + 1..close);
-        let label = match self.ascii {
-            Some(ascii) => (ascii.part(name)?, ascii.part(value)?),
-            None => (self.part(name)?, self.part(value)?),
-        };
-        self.quotes = rest & rest.wrapping_sub(1);
+        let (open, close) = (self.stops.trailing_zeros() as usize, rest.trailing_zeros() as usize);
+        let (open, close) = (self.start + open, self.start + close);
+        let label = label(self.set.text, self.at, open, close)?;
+        self.stops = rest & rest.wrapping_sub(1);
         // Past the quote and the comma.
-        self.at = self.start + close + 2;
+        self.at = close + 2;
         Some(label)
-    }
-
-    #[inline(never)]
-    fn part(&self, of_window: Range<usize>) -> Option<&'a str> {
-        self.set.text.get(self.start + of_window.start..self.start + of_window.end)
-    }
-
-    /// Takes up the next window. Near the end of the text there is none.
-    #[inline(always)]
-    fn load(&mut self) -> Option<()> {
-        if !self.set.tight {
-            return None;
-        }
-        let bytes = self.set.text.as_bytes().get(self.at..)?.first_chunk()?;
-        let window = Baseline::load(bytes);
-        let backslashes = window.equal(b'\\');
-        (self.ascii, self.start) = (Ascii::of(bytes), self.at);
-        self.quotes = window.equal(b'"') & backslashes.wrapping_sub(1) & !backslashes;
-        Some(())
     }
 
     #[cold]
@@ -133,7 +112,7 @@ impl<'a> Labels<'a> {
     }
 
     fn read_any(&mut self) -> Option<Label<'a>> {
-        self.quotes = 0;
+        self.stops = 0;
         loop {
             self.skip(|byte| matches!(byte, b' ' | b'\t' | b','));
             let (name, quoted) = match self.set().as_bytes().get(self.at)? {
@@ -184,6 +163,14 @@ impl<'a> Labels<'a> {
     }
 }
 
+/// Which of the bytes are a double quote or a backslash, where they are less than a window.
+#[cold]
+fn stops_of_rest(bytes: &[u8]) -> u64 {
+    let mut padded = [b' '; WIDTH];
+    padded[..bytes.len()].copy_from_slice(bytes);
+    quote_or_backslash(&padded)
+}
+
 fn is_name(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_'
 }
@@ -209,11 +196,12 @@ pub(crate) fn unescape(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// The same for the text of a HELP line in 0.0.4, where a quote needs no escape.
-pub(crate) fn unescape_help(text: &str) -> Cow<'_, str> {
+/// The text of a HELP line. In 0.0.4 a quote needs no escape there.
+#[cold]
+pub(crate) fn help_text(format: Format, text: &str) -> Cow<'_, str> {
     match memchr::memchr(b'\\', text.as_bytes()) {
         None => Cow::Borrowed(text),
-        Some(_) => Cow::Owned(replaced(text, false)),
+        Some(_) => Cow::Owned(replaced(text, format == Format::OpenMetrics)),
     }
 }
 
@@ -264,8 +252,11 @@ mod tests {
         let pairs = owned(LabelSet::new(set));
         let is_tight = !set.contains(' ') && !set.contains("metric");
         if is_tight {
-            assert_eq!(owned(LabelSet::tight(&longer, set.len())), pairs);
-            assert_eq!(owned(LabelSet::tight(set, set.len())), pairs);
+            for known in [0, 10, 40] {
+                let stops = stops_of_rest(&longer.as_bytes()[..known]);
+                assert_eq!(owned(LabelSet::tight(&longer, set.len(), stops)), pairs);
+                assert_eq!(owned(LabelSet::tight(set, set.len(), stops)), pairs);
+            }
         }
         pairs
     }
@@ -295,7 +286,7 @@ mod tests {
     #[test]
     fn only_the_three_escapes_are_replaced() {
         assert_eq!(unescape(r#"a\\n\n\"\t\"#), "a\\n\n\"\\t\\");
-        assert_eq!(unescape_help(r#"a\\n\n\"\t\"#), "a\\n\n\\\"\\t\\");
+        assert_eq!(help_text(Format::Prometheus, r#"a\\n\n\"\t\"#), "a\\n\n\\\"\\t\\");
         assert!(matches!(unescape("plain é"), Cow::Borrowed("plain é")));
     }
 }

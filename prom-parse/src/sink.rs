@@ -5,7 +5,7 @@ use alloc::string::String;
 use crate::entries::Lines;
 use crate::entry::{Entry, Sample};
 use crate::error::ParseError;
-use crate::fast::{FastLine, TakeLabels};
+use crate::fast::{self, TakeLabels};
 use crate::format::Format;
 use crate::labels::unescape_into;
 use crate::window::{Job, Window};
@@ -72,7 +72,7 @@ pub fn samples<S: SampleSink + ?Sized>(
     sink: &mut S,
 ) -> Result<usize, ParseError> {
     let lines = Lines::new(body, format);
-    lines.width.run(Push { lines, sink })
+    lines.blocks.width.run(Push { lines, sink })
 }
 
 /// The push of a whole body, as a job for the sake of the instructions that come with wider windows.
@@ -89,20 +89,22 @@ impl<S: SampleSink + ?Sized> Job for Push<'_, '_, S> {
         let Self { mut lines, sink } = self;
         let (mut count, mut scratch) = (0, String::new());
         loop {
-            while lines.is_open() {
-                match lines.fast_line(&mut Labels { sink, scratch: &mut scratch }) {
-                    Some((line, next)) => {
-                        if let FastLine::Sample(sample) = line {
-                            sink.sample(sample.name, sample.value);
-                            count += 1;
-                        }
-                        lines.blocks.go_to(next);
-                    }
-                    None => {
-                        sink.abandon();
-                        break;
+            if let Some((block, mut start)) = lines.blocks.block() {
+                let mut labels = Labels { sink, scratch: &mut scratch };
+                while let Some((entry, next)) =
+                    fast::line(block, start, lines.format, &mut lines.names, &mut labels)
+                {
+                    start = next;
+                    if let Entry::Sample(sample) = entry {
+                        labels.sink.sample(sample.name, sample.value);
+                        count += 1;
                     }
                 }
+                lines.blocks.go_to(start);
+                sink.abandon();
+            }
+            if lines.next_block() {
+                continue;
             }
             match lines.next_by_grammar() {
                 Some(Ok(Entry::Sample(sample))) => {
@@ -129,7 +131,7 @@ impl<'a, S: SampleSink + ?Sized> TakeLabels<'a> for Labels<'_, S> {
     }
 
     #[cold]
-    fn long_label(&mut self, name: &'a str, value: &'a str) {
+    fn escaped_label(&mut self, name: &'a str, value: &'a str) {
         self.sink.label(name, unescape_into(self.scratch, value));
     }
 }

@@ -1,82 +1,89 @@
 //! The braces of a sample or exemplar.
 
-use super::{Lines, TakeLabels};
-use crate::fast::names::Names;
-use crate::index::VIEW;
-use crate::window::{Baseline, TextWindow, WIDTH, Window, part};
+use core::ops::Range;
 
-/// Reads labels from `first`, which stands right after the opening brace, up to the closing one, and returns where that
-/// stands.
+use super::TakeLabels;
+use crate::block::{Block, Place};
+use crate::fast::names::Names;
+use crate::window::{label, part};
+
+/// Reads labels from a place on, which is right after the opening brace, up to the closing one, and returns where that
+/// stands. Names must be new, if those before are given.
 ///
-/// From a label's start on, the first byte that is no name byte is to be `=`, and the quote after it is to open the value.
-/// That is then the first of all quotes, backslashes and control bytes, and the value ends at the second, if that is a
-/// quote. If it is not, the value is looked at more closely.
+/// From a label's start on, name bytes are to stand up to a `=` and the next mark, which is to be the opening quote. The
+/// mark after it is to be the closing one. If it is not, the value is looked at more closely.
 #[inline(always)]
 pub(super) fn label_set<'a>(
-    lines: Lines<'a, '_>,
-    first: usize,
-    unique: bool,
+    block: Block<'a, '_>,
+    first: Place,
+    mut names: Option<&mut Names>,
     labels: &mut impl TakeLabels<'a>,
-) -> Option<usize> {
-    let (text, bytes) = (lines.text, lines.bytes());
-    if bytes.get(first) == Some(&b'}') {
+) -> Option<Place> {
+    let (text, bytes, index) = (block.text, block.bytes(), block.index);
+    if bytes.get(first.at) == Some(&b'}') {
         return Some(first);
     }
-    let mut names = Names::default();
-    let mut at = first;
+    if let Some(names) = &mut names {
+        names.begin();
+    }
+    let Place { mut at, mut mark } = first;
     loop {
-        let view = lines.view(at)?;
-        let window = TextWindow::of(text, at)?;
-        let near = window.bytes();
-        let length = view.not_name.trailing_zeros() as usize;
-        let head = u64::from_le_bytes(*near.first_chunk()?);
+        let [open, mut close] = index.two_marks(mark)?;
+        let length = open.wrapping_sub(at + 1);
+        let head = u64::from_le_bytes(*bytes.get(at..)?.first_chunk()?);
         // Of the name bytes only digits come before `A`, and so does `=`, where the name is empty.
-        if length >= VIEW || (head as u8) < b'A' {
+        if !index.are_name_bytes(at, length) || (head as u8) < b'A' {
             return None;
         }
-        if unique && !names.add(head, length, || &bytes[first..at + length]) {
+        if let Some(names) = &mut names
+            && !names.add(head, length, || &bytes[first.at..at + length])
+        {
             return None;
         }
-        let close = (view.stops & view.stops.wrapping_sub(1)).trailing_zeros() as usize;
-        let end = match window.label(length, close) {
-            Some((name, value)) => {
-                labels.label(name, value);
-                at + close
-            }
+        mark += 2;
+        match label(text, at, open, close) {
+            Some((name, value)) => labels.label(name, value),
             None => {
-                let end = long_value(bytes, at + length)?;
-                labels.long_label(part(text, at..at + length)?, part(text, at + length + 2..end)?);
-                end
+                (close, mark) = escaped(&block, at..open, Place { at: close, mark }, labels)?;
             }
-        };
-        match bytes.get(end + 1)? {
-            b',' => at = end + 2,
-            b'}' => return Some(end + 1),
+        }
+        match bytes.get(close + 1)? {
+            b',' => at = close + 2,
+            b'}' => return Some(Place { at: close + 1, mark }),
             _ => return None,
         }
     }
 }
 
-/// Where the closing quote stands of a value that is long or holds escapes, given where its name ends. A control byte is
-/// a surprise.
+/// Reads a label whose value holds escapes, given where its name and `=` stand, the first mark in its value, and the number
+/// of the next; returns where the closing quote stands, and the number of the mark after it.
 #[cold]
-fn long_value(bytes: &[u8], name_end: usize) -> Option<usize> {
-    if !bytes[name_end..].starts_with(b"=\"") {
+#[inline(never)]
+fn escaped<'a>(
+    block: &Block<'a, '_>,
+    name: Range<usize>,
+    mut place: Place,
+    labels: &mut impl TakeLabels<'a>,
+) -> Option<(usize, usize)> {
+    let (text, bytes) = (block.text, block.bytes());
+    let (equals, open) = (name.end - 1, name.end);
+    if bytes.get(equals..=open)? != b"=\"" {
         return None;
     }
-    let mut at = name_end + 2;
     loop {
-        let window = Baseline::load(bytes.get(at..)?.first_chunk::<WIDTH>()?);
-        let stops = window.quote_backslash_or_control();
-        if stops == 0 {
-            at += WIDTH;
-            continue;
-        }
-        at += stops.trailing_zeros() as usize;
-        match bytes[at..] {
-            [b'"', ..] => return Some(at),
-            [b'\\', next, ..] if next >= b' ' => at += 2,
+        match bytes.get(place.at..)? {
+            [b'"', ..] => break,
+            [b'\\', next, ..] if *next >= b' ' => {
+                // What is escaped may be a mark itself, and then it is the next.
+                let escaped = place.at + 1;
+                while place.at <= escaped {
+                    place = Place { at: block.index.mark(place.mark)?, mark: place.mark + 1 };
+                }
+            }
+            // A control byte is a surprise.
             _ => return None,
         }
     }
+    labels.escaped_label(part(text, name.start..equals)?, part(text, open + 1..place.at)?);
+    Some((place.at, place.mark))
 }

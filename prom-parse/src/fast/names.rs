@@ -1,32 +1,60 @@
-//! Whether a label name comes twice, told fast.
+//! Whether a label name is taken, told fast.
 
-/// The label names of one sample, as one bit of 512 each.
+/// The label names of one sample, by their hashes.
 ///
-/// A name whose bit is new is new. Otherwise it is compared with the names before it, which happens to one in fourteen
+/// A name whose hash is new is new. Otherwise it is compared with the names before it, which happens to one in thirty
 /// sets of nine labels.
-#[derive(Default)]
-pub(super) struct Names([u64; 8]);
+#[derive(Clone, Debug)]
+pub(crate) struct Names {
+    /// For each hash the number of the latest sample that had it, so that nothing is to be cleared between two of them.
+    seen: [u8; HASHES],
+    sample: u8,
+}
+
+/// How many hashes there are: a power of two.
+const HASHES: usize = 1 << 10;
 
 /// How many bytes at the start of a name go into its hash.
 const HEAD: usize = 8;
 
+/// A name that no label may have.
+const RESERVED: &[u8; HEAD] = b"__name__";
+
 impl Names {
-    /// Adds a name, given the eight bytes at its start, the first one lowest, and its length, which is from 1 to 63; false where it came before, or
-    /// begins as `__name__` does. Asks for the label set up to the name's end only where it may have come before.
+    /// No names of no sample.
+    pub(crate) fn new() -> Self {
+        Self { seen: [0; HASHES], sample: 0 }
+    }
+
+    /// Begins with another sample, of whose names only the reserved one has been seen.
+    #[inline(always)]
+    pub(super) fn begin(&mut self) {
+        const TAKEN: usize = hash(u64::from_le_bytes(*RESERVED), HEAD);
+        self.sample = self.sample.wrapping_add(1);
+        if self.sample == 0 {
+            self.seen.fill(0);
+            self.sample = 1;
+        }
+        self.seen[TAKEN] = self.sample;
+    }
+
+    /// Adds a name, given the eight bytes at its start, the first one lowest, and its length; false where it came before
+    /// or is reserved. Asks for the label set up to the name's end only where that may be so.
     #[inline(always)]
     pub(super) fn add<'a>(&mut self, head: u64, length: usize, set: impl FnOnce() -> &'a [u8]) -> bool {
-        const RESERVED: u64 = u64::from_le_bytes(*b"__name__");
-        let key = head & OF_NAME[length % OF_NAME.len()];
-        if key == RESERVED {
-            return false;
+        let seen = &mut self.seen[hash(head & OF_NAME[length % OF_NAME.len()], length)];
+        if *seen == self.sample {
+            return !is_taken(set(), length);
         }
-        // Fibonacci hashing: the upper bits of the product depend on all of the key.
-        let hash = (key ^ length as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 55;
-        let (word, bit) = (&mut self.0[(hash >> 6) as usize], hash & 63);
-        let seen = *word >> bit & 1 != 0;
-        *word |= 1 << bit;
-        !seen || !is_twice(set(), length)
+        *seen = self.sample;
+        true
     }
+}
+
+/// Fibonacci hashing: the upper bits of the product depend on all of the name's head and its length.
+#[inline(always)]
+const fn hash(head: u64, length: usize) -> usize {
+    ((head ^ length as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - HASHES.ilog2())) as usize
 }
 
 /// Which of the eight bytes at its start belong to a name, by its length.
@@ -40,17 +68,21 @@ const OF_NAME: [u64; 64] = {
     masks
 };
 
-/// Whether the name that a label set ends with, of which a first part is given, is also the name of a label before.
+/// Whether the name that a label set ends with, of which a first part is given, is reserved or also the name of a label before.
 /// Those labels are without blanks, each with its comma.
 ///
 /// Says so of a name in a large set without looking: the grammar sorts names, which a set made to be large needs.
 #[cold]
-fn is_twice(set: &[u8], length: usize) -> bool {
+#[inline(never)]
+fn is_taken(set: &[u8], length: usize) -> bool {
     const LARGE: usize = 1024;
     if set.len() > LARGE {
         return true;
     }
     let (mut labels, name) = set.split_at(set.len() - length);
+    if name == RESERVED {
+        return true;
+    }
     loop {
         let Some(equals) = memchr::memchr(b'=', labels) else { return false };
         if &labels[..equals] == name {

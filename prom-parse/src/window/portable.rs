@@ -34,14 +34,6 @@ impl Window for Portable {
     }
 
     #[inline(always)]
-    fn equal(self, byte: u8) -> u64 {
-        self.mask(|word| {
-            let difference = word ^ (EACH * u64::from(byte));
-            below(difference & !HIGH, 1) & !difference
-        })
-    }
-
-    #[inline(always)]
     fn not_name(self) -> u64 {
         self.mask(|word| {
             let ascii = word & !HIGH;
@@ -64,56 +56,32 @@ impl Window for Portable {
     }
 }
 
+/// Which of the bytes are a double quote or a backslash.
+#[inline(always)]
+pub(crate) fn quote_or_backslash(bytes: &[u8; WIDTH]) -> u64 {
+    Portable::load(bytes).mask(|word| {
+        let ascii = word & !HIGH;
+        let backslash = below(ascii ^ (EACH * u64::from(b'\\')), 1);
+        let quote = below(ascii ^ (EACH * u64::from(b'"')), 1);
+        (backslash | quote) & !word
+    })
+}
+
 /// A part of a text; `None` where it does not lie within the text or cuts a character in two.
 #[inline(always)]
 pub(crate) fn part(text: &str, range: Range<usize>) -> Option<&str> {
     text.get(range)
 }
 
-/// Sixty-four bytes of a text, at whose ends a character may be cut in two.
-#[derive(Clone, Copy)]
-pub(crate) struct TextWindow<'a> {
-    text: &'a str,
-    start: usize,
-    bytes: &'a [u8; WIDTH],
-}
-
-impl<'a> TextWindow<'a> {
-    /// The bytes from `start` on, if there are that many.
-    #[inline(always)]
-    pub(crate) fn of(text: &'a str, start: usize) -> Option<Self> {
-        Some(Self { text, start, bytes: text.as_bytes().get(start..)?.first_chunk()? })
+/// The name and the value of a label `name="value"` in a text, given where it begins and where its quotes stand; `None`
+/// where it is none.
+#[inline(always)]
+pub(crate) fn label(text: &str, at: usize, open: usize, close: usize) -> Option<(&str, &str)> {
+    let bytes = text.as_bytes();
+    let equals = open.wrapping_sub(1);
+    let is_label = bytes.get(equals..=open)? == b"=\"" && *bytes.get(close)? == b'"';
+    if !is_label {
+        return None;
     }
-
-    /// The bytes.
-    #[inline(always)]
-    pub(crate) fn bytes(self) -> &'a [u8; WIDTH] {
-        self.bytes
-    }
-
-    /// The name and the value of the label `name="value"` at its start, given where each ends; `None` where it is none.
-    #[inline(always)]
-    pub(crate) fn label(self, name_end: usize, value_end: usize) -> Option<(&'a str, &'a str)> {
-        let (label, value) = (self.text.get(self.start..)?, name_end + 2);
-        let is_label = label.get(name_end..value)? == "=\"" && *self.bytes.get(value_end)? == b'"';
-        is_label.then_some((label.get(..name_end)?, label.get(value..value_end)?))
-    }
-}
-
-/// Sixty-four bytes below 0x80, any number of which in a row are text.
-#[derive(Clone, Copy)]
-pub(crate) struct Ascii<'a>(&'a str);
-
-impl<'a> Ascii<'a> {
-    /// These bytes, if all are ASCII.
-    #[inline(always)]
-    pub(crate) fn of(bytes: &'a [u8; WIDTH]) -> Option<Self> {
-        core::str::from_utf8(bytes).ok().filter(|text| text.is_ascii()).map(Self)
-    }
-
-    /// Some of the bytes; `None` where the range is not within them.
-    #[inline(always)]
-    pub(crate) fn part(self, range: Range<usize>) -> Option<&'a str> {
-        self.0.get(range)
-    }
+    Some((text.get(at..equals)?, text.get(open + 1..close)?))
 }

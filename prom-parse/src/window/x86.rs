@@ -1,12 +1,24 @@
 //! Windows in the vector registers of x86-64: the one module with `unsafe`.
 //!
-//! It loads arrays of bytes, whose bounds the types prove, and runs code for AVX2 once the machine was asked for it.
+//! It loads and stores arrays, whose bounds the types prove, runs code for AVX2 and AVX-512 once the machine was asked for
+//! them, and cuts texts at bytes that it has seen to be ASCII.
 #![allow(unsafe_code)]
 
 use core::arch::x86_64::*;
 use core::ops::Range;
 
 use super::{Job, WIDTH, Window};
+
+/// A set of features, asked for at run time if the standard library is there to ask, and else of the target.
+macro_rules! has {
+    ($($feature:tt),*) => {{
+        #[cfg(feature = "std")]
+        let all = $(std::is_x86_feature_detected!($feature))&&*;
+        #[cfg(not(feature = "std"))]
+        let all = cfg!(all($(target_feature = $feature),*));
+        all
+    }};
+}
 
 /// The proof that this machine has AVX2 and the bit instructions that came with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,25 +27,132 @@ pub(crate) struct HasAvx2(());
 impl HasAvx2 {
     /// Asks the machine.
     pub(crate) fn detect() -> Option<Self> {
-        #[cfg(feature = "std")]
-        let all = std::is_x86_feature_detected!("avx2")
-            && std::is_x86_feature_detected!("bmi1")
-            && std::is_x86_feature_detected!("bmi2");
-        #[cfg(not(feature = "std"))]
-        let all = cfg!(all(target_feature = "avx2", target_feature = "bmi1", target_feature = "bmi2"));
-        all.then_some(Self(()))
+        has!("avx2", "bmi1", "bmi2", "popcnt").then_some(Self(()))
     }
 
     /// Does a job with windows of AVX2.
     #[inline]
     pub(crate) fn run<J: Job>(self, job: J) -> J::Output {
-        // SAFETY: only `detect` makes a value of this type, after finding all three features.
+        // SAFETY: only `detect` makes a value of this type, after finding all of the features.
         unsafe { run_with_avx2(job) }
     }
 }
 
+/// The proof that this machine has AVX-512 as of Ice Lake and Zen 4, and the bit instructions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct HasAvx512(());
+
+impl HasAvx512 {
+    /// Asks the machine.
+    pub(crate) fn detect() -> Option<Self> {
+        has!("avx512f", "avx512bw", "avx512vbmi2", "avx2", "bmi1", "bmi2", "popcnt").then_some(Self(()))
+    }
+
+    /// Does a job with windows of AVX-512.
+    #[inline]
+    pub(crate) fn run<J: Job>(self, job: J) -> J::Output {
+        // SAFETY: only `detect` makes a value of this type, after finding all of the features.
+        unsafe { run_with_avx512(job) }
+    }
+}
+
+/// Compiles the job for AVX-512.
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi2,avx2,bmi1,bmi2,popcnt")]
+fn run_with_avx512<J: Job>(job: J) -> J::Output {
+    job.run::<Avx512>()
+}
+
+/// One register of 64 bytes. The type is private to this module and named in [`run_with_avx512`] alone, so whoever calls
+/// its methods runs on a machine with AVX-512.
+#[derive(Clone, Copy)]
+struct Avx512(__m512i);
+
+impl Window for Avx512 {
+    #[inline(always)]
+    fn load(bytes: &[u8; WIDTH]) -> Self {
+        // SAFETY: AVX-512 is there; the bytes are 64 readable ones, and the load needs no alignment.
+        Self(unsafe { _mm512_loadu_si512(bytes.as_ptr().cast()) })
+    }
+
+    #[inline(always)]
+    fn not_name(self) -> u64 {
+        // SAFETY: AVX-512 is there.
+        !unsafe { avx512::name(self.0) }
+    }
+
+    #[inline(always)]
+    fn quote_backslash_or_control(self) -> u64 {
+        // SAFETY: AVX-512 is there.
+        unsafe { avx512::quote_backslash_or_control(self.0) }
+    }
+
+    #[inline(always)]
+    fn write_places(bits: u64, start: u16, places: &mut [u16; WIDTH]) {
+        // SAFETY: AVX-512 is there.
+        let halves = unsafe { avx512::places(bits, start) };
+        let to: *mut __m512i = places.as_mut_ptr().cast();
+        // SAFETY: AVX-512 is there; the places are two times 64 writable bytes, and the stores need no alignment.
+        unsafe {
+            _mm512_storeu_si512(to, halves[0]);
+            if bits.count_ones() > 32 {
+                _mm512_storeu_si512(to.add(1), halves[1]);
+            }
+        }
+    }
+}
+
+/// The properties of 64 bytes.
+mod avx512 {
+    use core::arch::x86_64::*;
+
+    use super::{NAME_BY_HIGH_HALF, NAME_BY_LOW_HALF};
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw")]
+    pub(super) fn name(v: __m512i) -> u64 {
+        let [of_high, of_low] = [NAME_BY_HIGH_HALF, NAME_BY_LOW_HALF]
+            .map(|table| _mm512_broadcast_i32x4(_mm_set_epi64x((table >> 64) as i64, table as i64)));
+        let half = _mm512_and_si512(_mm512_srli_epi16::<4>(v), _mm512_set1_epi8(15));
+        _mm512_test_epi8_mask(_mm512_shuffle_epi8(of_high, half), _mm512_shuffle_epi8(of_low, v))
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw")]
+    pub(super) fn quote_backslash_or_control(v: __m512i) -> u64 {
+        _mm512_cmplt_epu8_mask(v, _mm512_set1_epi8(0x20))
+            | _mm512_cmpeq_epi8_mask(v, _mm512_set1_epi8(b'\\' as i8))
+            | _mm512_cmpeq_epi8_mask(v, _mm512_set1_epi8(b'"' as i8))
+    }
+
+    /// The places of the bits that are set, lowest first and counted from `start`.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi2")]
+    pub(super) fn places(bits: u64, start: u16) -> [__m512i; 2] {
+        let each = _mm512_set_epi64(
+            0x3f3e_3d3c_3b3a_3938,
+            0x3736_3534_3332_3130,
+            0x2f2e_2d2c_2b2a_2928,
+            0x2726_2524_2322_2120,
+            0x1f1e_1d1c_1b1a_1918,
+            0x1716_1514_1312_1110,
+            0x0f0e_0d0c_0b0a_0908,
+            0x0706_0504_0302_0100,
+        );
+        let places = _mm512_maskz_compress_epi8(bits, each);
+        let halves = [_mm512_castsi512_si256(places), _mm512_extracti64x4_epi64::<1>(places)];
+        halves.map(|half| _mm512_add_epi16(_mm512_cvtepu8_epi16(half), _mm512_set1_epi16(start as i16)))
+    }
+}
+
+/// A byte is a name byte when the sets of its two halves share a bit: one for digits, one for letters up to `o`, one for
+/// the capitals from `P` on and the underscore, one for the small letters from `p` on. Bytes from 0x80 on shuffle to zero.
+const NAME_BY_HIGH_HALF: u128 = u128::from_le_bytes([0, 0, 0, 1, 2, 4, 2, 8, 0, 0, 0, 0, 0, 0, 0, 0]);
+/// The sets of the lower half.
+const NAME_BY_LOW_HALF: u128 =
+    u128::from_le_bytes([13, 15, 15, 15, 15, 15, 15, 15, 15, 15, 14, 2, 2, 2, 2, 6]);
+
 /// Compiles the job for AVX2.
-#[target_feature(enable = "avx2,bmi1,bmi2")]
+#[target_feature(enable = "avx2,bmi1,bmi2,popcnt")]
 fn run_with_avx2<J: Job>(job: J) -> J::Output {
     job.run::<Avx2>()
 }
@@ -49,12 +168,6 @@ impl Window for Avx2 {
         let halves: *const __m256i = bytes.as_ptr().cast();
         // SAFETY: AVX2 is there; the halves are 32 readable bytes each, and the load needs no alignment.
         Self(unsafe { [_mm256_loadu_si256(halves), _mm256_loadu_si256(halves.add(1))] })
-    }
-
-    #[inline(always)]
-    fn equal(self, byte: u8) -> u64 {
-        // SAFETY: AVX2 is there.
-        unsafe { join([avx2::equal(self.0[0], byte), avx2::equal(self.0[1], byte)]) }
     }
 
     #[inline(always)]
@@ -83,20 +196,13 @@ mod avx2 {
     use core::arch::asm;
     use core::arch::x86_64::*;
 
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    pub(super) fn equal(v: __m256i, byte: u8) -> u32 {
-        mask(_mm256_cmpeq_epi8(v, _mm256_set1_epi8(byte as i8)))
-    }
+    use super::{NAME_BY_HIGH_HALF, NAME_BY_LOW_HALF};
 
-    /// A byte is a name byte when the sets of its two halves share a bit: one for digits, one for letters up to `o`, one
-    /// for the capitals from `P` on and the underscore, one for the small letters from `p` on. Bytes from 0x80 on shuffle
-    /// to zero.
     #[inline]
     #[target_feature(enable = "avx2")]
     pub(super) fn name(v: __m256i) -> u32 {
-        let of_high = _mm_setr_epi8(0, 0, 0, 1, 2, 4, 2, 8, 0, 0, 0, 0, 0, 0, 0, 0);
-        let of_low = _mm_setr_epi8(13, 15, 15, 15, 15, 15, 15, 15, 15, 15, 14, 2, 2, 2, 2, 6);
+        let [of_high, of_low] = [NAME_BY_HIGH_HALF, NAME_BY_LOW_HALF]
+            .map(|table| _mm_set_epi64x((table >> 64) as i64, table as i64));
         let half = _mm256_and_si256(_mm256_srli_epi16(v, 4), _mm256_set1_epi8(15));
         let high = _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(of_high), half);
         let low = _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(of_low), v);
@@ -141,12 +247,6 @@ impl Window for Sse2 {
     }
 
     #[inline(always)]
-    fn equal(self, byte: u8) -> u64 {
-        // SAFETY: SSE2 is there.
-        unsafe { sse2::each(self.0, |v| sse2::equal(v, byte)) }
-    }
-
-    #[inline(always)]
     fn not_name(self) -> u64 {
         // SAFETY: SSE2 is there.
         !unsafe { sse2::each(self.0, |v| sse2::name(v)) }
@@ -167,12 +267,6 @@ mod sse2 {
     #[inline(always)]
     pub(super) fn each(v: [__m128i; 4], bits: impl Fn(__m128i) -> u64) -> u64 {
         bits(v[0]) | bits(v[1]) << 16 | bits(v[2]) << 32 | bits(v[3]) << 48
-    }
-
-    #[inline]
-    #[target_feature(enable = "sse2")]
-    pub(super) fn equal(v: __m128i, byte: u8) -> u64 {
-        mask(_mm_cmpeq_epi8(v, _mm_set1_epi8(byte as i8)))
     }
 
     #[inline]
@@ -203,9 +297,23 @@ mod sse2 {
 
     #[inline]
     #[target_feature(enable = "sse2")]
+    pub(super) fn quote_or_backslash(v: __m128i) -> u64 {
+        let backslash = _mm_cmpeq_epi8(v, _mm_set1_epi8(b'\\' as i8));
+        mask(_mm_or_si128(backslash, _mm_cmpeq_epi8(v, _mm_set1_epi8(b'"' as i8))))
+    }
+
+    #[inline]
+    #[target_feature(enable = "sse2")]
     fn mask(v: __m128i) -> u64 {
         _mm_movemask_epi8(v) as u64
     }
+}
+
+/// Which of the bytes are a double quote or a backslash.
+#[inline(always)]
+pub(crate) fn quote_or_backslash(bytes: &[u8; WIDTH]) -> u64 {
+    // SAFETY: SSE2 is there.
+    unsafe { sse2::each(Sse2::load(bytes).0, |v| sse2::quote_or_backslash(v)) }
 }
 
 /// A part of a text between two places before its last byte where ASCII bytes stand; `None` where they do not.
@@ -223,66 +331,20 @@ pub(crate) fn part(text: &str, range: Range<usize>) -> Option<&str> {
     }
 }
 
-/// Sixty-four bytes of a text, at whose ends a character may be cut in two.
-#[derive(Clone, Copy)]
-pub(crate) struct TextWindow<'a>(&'a [u8; WIDTH]);
-
-impl<'a> TextWindow<'a> {
-    /// The bytes from `start` on, if there are that many.
-    #[inline(always)]
-    pub(crate) fn of(text: &'a str, start: usize) -> Option<Self> {
-        Some(Self(text.as_bytes().get(start..)?.first_chunk()?))
+/// The name and the value of a label `name="value"` in a text, given where it begins and where its quotes stand; `None`
+/// where it is none.
+#[inline(always)]
+pub(crate) fn label(text: &str, at: usize, open: usize, close: usize) -> Option<(&str, &str)> {
+    let bytes = text.as_bytes();
+    if at >= open || open >= close || close >= bytes.len() {
+        return None;
     }
-
-    /// The bytes.
-    #[inline(always)]
-    pub(crate) fn bytes(self) -> &'a [u8; WIDTH] {
-        self.0
+    let opening = u16::from_le_bytes([bytes[open - 1], bytes[open]]);
+    let others = opening ^ u16::from_le_bytes(*b"=\"") | u16::from(bytes[close] ^ b'"');
+    if others | u16::from(bytes[at] & 0x80) != 0 {
+        return None;
     }
-
-    /// The name and the value of the label `name="value"` at its start, given where each ends; `None` where it is none.
-    #[inline(always)]
-    pub(crate) fn label(self, name_end: usize, value_end: usize) -> Option<(&'a str, &'a str)> {
-        let value = name_end + 2;
-        if value > value_end || value_end >= WIDTH {
-            return None;
-        }
-        let opening = u16::from_le_bytes([self.0[name_end], self.0[name_end + 1]]);
-        let others = opening ^ u16::from_le_bytes(*b"=\"") | u16::from(self.0[value_end] ^ b'"');
-        if others | u16::from(self.0[0] & 0x80) != 0 {
-            return None;
-        }
-        // SAFETY: both ranges lie within the window, which is part of a text. Each begins at an ASCII byte or right after
-        // one, and ends at one, so it cuts no character in two.
-        Some(unsafe {
-            (
-                core::str::from_utf8_unchecked(self.0.get_unchecked(..name_end)),
-                core::str::from_utf8_unchecked(self.0.get_unchecked(value..value_end)),
-            )
-        })
-    }
-}
-
-/// Sixty-four bytes below 0x80, any number of which in a row are text.
-#[derive(Clone, Copy)]
-pub(crate) struct Ascii<'a>(&'a [u8; WIDTH]);
-
-impl<'a> Ascii<'a> {
-    /// These bytes, if all are ASCII.
-    #[inline(always)]
-    pub(crate) fn of(bytes: &'a [u8; WIDTH]) -> Option<Self> {
-        let all = Sse2::load(bytes).0;
-        // SAFETY: SSE2 is there.
-        let high_bits = unsafe {
-            _mm_movemask_epi8(_mm_or_si128(_mm_or_si128(all[0], all[1]), _mm_or_si128(all[2], all[3])))
-        };
-        (high_bits == 0).then_some(Self(bytes))
-    }
-
-    /// Some of the bytes; `None` where the range is not within them.
-    #[inline(always)]
-    pub(crate) fn part(self, range: Range<usize>) -> Option<&'a str> {
-        // SAFETY: all bytes are ASCII, which `of` has seen to.
-        self.0.get(range).map(|bytes| unsafe { core::str::from_utf8_unchecked(bytes) })
-    }
+    // SAFETY: both ranges lie within the text: `at < open < close < bytes.len()`. Each begins at an ASCII byte or right
+    // after one, and ends at one, so it cuts no character in two.
+    Some(unsafe { (text.get_unchecked(at..open - 1), text.get_unchecked(open + 1..close)) })
 }
