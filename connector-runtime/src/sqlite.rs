@@ -49,7 +49,7 @@ pub use self::table_reader::TableReader;
 
 use self::control::Control;
 use self::keys::Keys;
-use self::read::Readers;
+use self::read::{Ends, Readers};
 use self::writer::{Durability, Round, Writer};
 use crate::model::{ConnectorRecord, ConnectorSpec, Millis, Outcome, TickRecord};
 use crate::store::{
@@ -62,7 +62,8 @@ const POLL: Duration = Duration::from_millis(200);
 /// How long a claim waits for another try when its database cannot be read.
 const UNREADABLE: Duration = Duration::from_secs(1);
 
-/// Keeps everything in SQLite files in one folder. Dropping it ends the work that waits, and then closes the files.
+/// Keeps everything in SQLite files in one folder. Dropping it ends the work that waits, waits up to a second for reads, and
+/// then closes the files.
 ///
 /// ```
 /// # use connector_core::{Column, ColumnType, Schema};
@@ -87,8 +88,9 @@ const UNREADABLE: Duration = Duration::from_secs(1);
 /// ```
 #[derive(Debug)]
 pub struct SqliteStore {
-    // Goes first: the last one to close a file takes its write-ahead log over, and only who writes can do that.
+    // These go first: the last one to close a file takes its write-ahead log over, and only who writes can do that.
     readers: Readers,
+    _reads: Ends,
     writer: Writer,
     revision: Arc<watch::Sender<Revision>>,
 }
@@ -104,7 +106,8 @@ impl SqliteStore {
         files::create_folder(dir)?;
         let revision = Arc::new(watch::Sender::new(Revision::default()));
         let writer = Writer::start(dir, revision.clone())?;
-        Ok(Self { readers: Readers::new(dir), writer, revision })
+        let (readers, reads) = Readers::new(dir);
+        Ok(Self { readers, _reads: reads, writer, revision })
     }
 }
 

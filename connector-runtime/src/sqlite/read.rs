@@ -1,8 +1,11 @@
 //! Reading: connections that only read, each in its own snapshot, off the runtime's threads.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -24,6 +27,9 @@ const SHORT: usize = 4;
 /// How many tables are streamed at once: each takes a thread, and keeps the file from shrinking while it goes on.
 const STREAMS: usize = 16;
 
+/// How long a store that is closed waits for reads that are going on.
+const ENDS_WITHIN: Duration = Duration::from_secs(1);
+
 /// Connections for reading, kept for the next reader.
 #[derive(Clone, Debug)]
 pub(super) struct Readers {
@@ -31,6 +37,19 @@ pub(super) struct Readers {
     idle: Arc<Mutex<HashMap<PathBuf, Vec<Idle>>>>,
     short: Arc<Semaphore>,
     streams: Arc<Semaphore>,
+    /// Goes last: when all of these are gone, so are all connections.
+    _open: Sender<Infallible>,
+}
+
+/// Waits, when dropped, until reads that are going on have ended, and their connections are closed.
+#[derive(Debug)]
+pub(super) struct Ends(Mutex<Receiver<Infallible>>);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        let ends = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let _ = ends.recv_timeout(ENDS_WITHIN);
+    }
 }
 
 #[derive(Debug)]
@@ -40,13 +59,16 @@ struct Idle {
 }
 
 impl Readers {
-    pub(super) fn new(dir: &Path) -> Self {
-        Self {
+    pub(super) fn new(dir: &Path) -> (Self, Ends) {
+        let (open, ends) = channel();
+        let readers = Self {
             dir: dir.into(),
             idle: Arc::default(),
             short: Arc::new(Semaphore::new(SHORT)),
             streams: Arc::new(Semaphore::new(STREAMS)),
-        }
+            _open: open,
+        };
+        (readers, Ends(Mutex::new(ends)))
     }
 
     /// Reads `control.db` within one snapshot.

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod check;
+mod closing;
 mod folder;
 mod layouts;
 mod retention;

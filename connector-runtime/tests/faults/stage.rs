@@ -151,7 +151,9 @@ impl Stage {
     pub(crate) async fn stop(self) -> TempDir {
         self.stop.send(()).unwrap();
         self.running.await.unwrap();
-        drop(self.store);
+        // A renewal may be on its way yet.
+        let mut store = self.store;
+        until(async || Arc::get_mut(&mut store).map(drop)).await;
         self.above
     }
 }
