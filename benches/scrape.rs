@@ -35,6 +35,9 @@ const SIZES: [Size; 3] = [
 const IN_FLIGHT: [usize; 3] = [1, 64, 1_000];
 const ROUNDS: usize = 15;
 
+/// Bytes in flight from which on a cell has to be asked for, and has few rounds.
+const LARGE: usize = 1_000_000_000;
+
 /// How much one client scrapes in one round: whichever of the two it comes to first.
 const MOST_SCRAPES: usize = 8_000;
 const MOST_BYTES: usize = 400_000_000;
@@ -57,7 +60,7 @@ fn main() {
     let port = server.line();
     for size in sizes {
         for in_flight in IN_FLIGHT {
-            if size.bytes * in_flight < 1_000_000_000 || large {
+            if size.bytes * in_flight < LARGE || large {
                 cell(&port, size, in_flight);
             }
         }
@@ -72,41 +75,64 @@ struct Outcome {
     last: f64,
 }
 
+/// A client that scrapes round after round.
+struct Client {
+    process: Process,
+    outcome: Option<Outcome>,
+}
+
+impl Client {
+    fn round(&mut self) {
+        self.process.go();
+        let line = self.process.line();
+        let figures: Vec<u64> = line.split(' ').map(|text| text.parse().expect("a figure")).collect();
+        let [wall, cpu, memory] = figures[..] else { panic!("three figures") };
+        let memory = memory as f64 / 1e6;
+        self.outcome = Some(match self.outcome.take() {
+            // The first round opens connections and grows buffers.
+            None => Outcome { wall: Duration::MAX, cpu: Duration::MAX, first: memory, last: memory },
+            Some(before) => Outcome {
+                wall: before.wall.min(Duration::from_nanos(wall)),
+                cpu: before.cpu.min(Duration::from_nanos(cpu)),
+                last: memory,
+                ..before
+            },
+        });
+    }
+}
+
 fn cell(port: &str, size: &Size, in_flight: usize) {
-    let rounds = if size.bytes * in_flight < 1_000_000_000 { ROUNDS } else { 3 };
+    let is_large = size.bytes * in_flight >= LARGE;
+    let rounds = if is_large { 3 } else { ROUNDS };
     let each = (MOST_SCRAPES.min(MOST_BYTES / size.bytes) / in_flight).max(1);
     let scrapes = (each * in_flight) as u32;
-    let mut clients: Vec<(Process, Outcome)> = (0..Kind::ALL.len())
-        .map(|kind| {
-            let numbers = [size.bytes, in_flight, each].map(|n| n.to_string());
-            let kind = kind.to_string();
-            let client = Process::start(&["--client", &kind, port, &numbers[0], &numbers[1], &numbers[2]]);
-            (client, Outcome { wall: Duration::MAX, cpu: Duration::MAX, first: 0.0, last: 0.0 })
-        })
-        .collect();
-    for round in 0..=rounds {
-        for (client, outcome) in &mut clients {
-            client.go();
-            let line = client.line();
-            let figures: Vec<u64> = line.split(' ').map(|text| text.parse().expect("a figure")).collect();
-            let [wall, cpu, memory] = figures[..] else { panic!("three figures") };
-            outcome.last = memory as f64 / 1e6;
-            // The first round opens connections and grows buffers.
-            if round == 0 {
-                outcome.first = outcome.last;
-            } else {
-                outcome.wall = outcome.wall.min(Duration::from_nanos(wall));
-                outcome.cpu = outcome.cpu.min(Duration::from_nanos(cpu));
-            }
-        }
-    }
+    let start = |kind: usize| {
+        let numbers = [size.bytes, in_flight, each].map(|n| n.to_string());
+        let kind = kind.to_string();
+        let process = Process::start(&["--client", &kind, port, &numbers[0], &numbers[1], &numbers[2]]);
+        Client { process, outcome: None }
+    };
+    let kinds = 0..Kind::ALL.len();
+    let outcomes: Vec<Outcome> = if is_large {
+        // Memory is enough for one client at a time.
+        let run = |kind| {
+            let mut client = start(kind);
+            (0..=rounds).for_each(|_| client.round());
+            client.outcome.expect("a round")
+        };
+        kinds.map(run).collect()
+    } else {
+        let mut clients: Vec<Client> = kinds.map(start).collect();
+        (0..=rounds).for_each(|_| clients.iter_mut().for_each(Client::round));
+        clients.into_iter().map(|client| client.outcome.expect("a round")).collect()
+    };
     println!("\n{} × {in_flight} in flight, {scrapes} scrapes a round, best of {rounds}", size.name);
     println!(
         "  {:<28} {:>10} {:>14} {:>14} {:>12} {:>11} {:>12}",
         "", "scrapes/s", "time / reqwest", "CPU µs/scrape", "− hyper, µs", "memory, MB", "since then"
     );
     let micros = |outcome: &Outcome| outcome.cpu.as_secs_f64() * 1e6 / f64::from(scrapes);
-    let of = |kind: Kind| &clients[kind as usize].1;
+    let of = |kind: Kind| &outcomes[kind as usize];
     for kind in Kind::ALL {
         let outcome = of(kind);
         println!(

@@ -127,7 +127,7 @@ fn ours(client: Client, url: &str, reusing: bool) -> Fetch {
         let (client, target, kept) = (client.clone(), target.clone(), kept.clone());
         async move {
             let anonymous = || Ok::<_, Infallible>(Credentials::None);
-            let options = ScrapeOptions::new().timeout(Duration::from_secs(60));
+            let options = ScrapeOptions::new().timeout(Duration::from_secs(600));
             if reusing {
                 let mut kept = kept.lock().await;
                 let buffer = std::mem::take(&mut *kept);
@@ -152,8 +152,8 @@ fn rival(client: reqwest::Client, url: &str) -> Fetch {
                 "application/openmetrics-text;version=1.0.0;q=0.6,text/plain;version=0.0.4;q=0.5",
             )
             .header("user-agent", "bench")
-            .header("x-prometheus-scrape-timeout-seconds", "60")
-            .timeout(Duration::from_secs(60));
+            .header("x-prometheus-scrape-timeout-seconds", "600")
+            .timeout(Duration::from_secs(600));
         async move { request.send().await.expect("a response").bytes().await.expect("a body").len() }
     })
 }
