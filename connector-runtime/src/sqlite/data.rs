@@ -307,20 +307,21 @@ impl DataFile {
         let keys = Keys::new(schema, rows);
         let values: Vec<&ColumnData> =
             schema.with_role(Role::Value).map(|(i, _)| &rows.columns()[i]).collect();
-        let runs = self.series.resolve(&self.connection, table, connector, &keys, fingerprint)?;
-        let mut series = runs.iter().flat_map(|run| (run.first..).take(run.len).map(|id| (id, run.nth)));
+        let resolved = self.series.resolve(&self.connection, table, connector, &keys, fingerprint)?;
+        let mut series = resolved.series();
         let mut json = String::new();
-        let mut row = 0;
-        while row < rows.len() {
-            let many = rows.len() - row >= table.samples.rows;
-            let (sql, end) = if many {
-                (&table.samples.many, row + table.samples.rows)
-            } else {
-                (&table.samples.one, rows.len())
-            };
+        let size = table.samples.rows;
+        let many = rows.len() - rows.len() % size;
+        for (sql, positions, size) in
+            [(&table.samples.many, 0..many, size), (&table.samples.one, many..rows.len(), 1)]
+        {
+            if positions.is_empty() {
+                continue;
+            }
             let mut insert = self.connection.prepare_cached(sql)?;
-            let mut at = 0;
-            for row in row..end {
+            let (mut at, last) = (0, size * (3 + values.len()));
+            for position in positions {
+                let row = resolved.row(position);
                 let (id, nth) = series.next().unwrap_or_default();
                 insert.raw_bind_parameter(at + 1, tick)?;
                 insert.raw_bind_parameter(at + 2, id)?;
@@ -340,16 +341,12 @@ impl DataFile {
                         _ => insert.raw_bind_parameter(at, rusqlite::types::Null)?,
                     }
                 }
-                if !many {
+                if at == last {
                     insert.raw_execute()?;
                     at = 0;
+                    fail_point!("rows");
                 }
             }
-            if many {
-                insert.raw_execute()?;
-            }
-            fail_point!("rows");
-            row = end;
         }
         Ok(())
     }

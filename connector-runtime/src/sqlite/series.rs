@@ -2,7 +2,8 @@
 //!
 //! Nearly every tick brings the keys of the last one in the same order, so a connector's last tick is remembered as one
 //! fingerprint and the ids as runs of consecutive numbers: a few bytes for a thousand rows. When the fingerprint
-//! differs, each row is looked up by its own hash, in memory and then in the file.
+//! differs, each row is looked up by its own hash, in memory and then in the file. Samples are written in the order of
+//! their series, in which they lie in the file, so that each is appended.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -23,18 +24,56 @@ pub(super) struct Series {
     bytes: Vec<u8>,
 }
 
-/// Rows whose series have consecutive ids, each for the `nth` time in its tick.
+/// Samples whose series have consecutive ids, each for the `nth` time in its tick.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Run {
-    pub(super) first: i64,
-    pub(super) nth: i64,
-    pub(super) len: usize,
+struct Run {
+    first: i64,
+    nth: i64,
+    len: usize,
+}
+
+/// The series of a tick's rows, in their own order.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Resolved {
+    runs: Vec<Run>,
+    /// The row of each; empty where that is the order of the rows.
+    rows: Vec<u32>,
+}
+
+impl Resolved {
+    /// Of each row's `(series, nth, row)`.
+    fn new(mut found: Vec<(i64, i64, u32)>) -> Self {
+        let mut rows = Vec::new();
+        if !found.is_sorted() {
+            found.sort_unstable();
+            rows = found.iter().map(|(_, _, row)| *row).collect();
+        }
+        let mut runs: Vec<Run> = Vec::new();
+        for (id, nth, _) in found {
+            match runs.last_mut() {
+                Some(run) if run.nth == nth && run.first + run.len as i64 == id => run.len += 1,
+                _ => runs.push(Run { first: id, nth, len: 1 }),
+            }
+        }
+        runs.shrink_to_fit();
+        Self { runs, rows }
+    }
+
+    /// The id of each series, and for which time it comes.
+    pub(super) fn series(&self) -> impl Iterator<Item = (i64, i64)> {
+        self.runs.iter().flat_map(|run| (run.first..).take(run.len).map(|id| (id, run.nth)))
+    }
+
+    /// The row of the series at that position.
+    pub(super) fn row(&self, position: usize) -> usize {
+        self.rows.get(position).map_or(position, |row| *row as usize)
+    }
 }
 
 #[derive(Debug, Default)]
 struct Known {
     fingerprint: Option<u128>,
-    runs: Vec<Run>,
+    resolved: Resolved,
     steady: u8,
     ids: Ids,
     round: u64,
@@ -63,7 +102,7 @@ impl Series {
         connector: i64,
         keys: &Keys<'_>,
         fingerprint: u128,
-    ) -> rusqlite::Result<&[Run]> {
+    ) -> rusqlite::Result<&Resolved> {
         let place = (table.id, connector);
         let mut known = self.known.remove(&place).unwrap_or_default();
         if known.fingerprint == Some(fingerprint) {
@@ -77,7 +116,7 @@ impl Series {
             known.fingerprint = Some(fingerprint);
             known.steady = 0;
         }
-        Ok(&self.known.entry(place).insert_entry(known).into_mut().runs)
+        Ok(&self.known.entry(place).insert_entry(known).into_mut().resolved)
     }
 }
 
@@ -102,8 +141,8 @@ impl Known {
             connection.prepare_cached(&table.any_series)?.query_row([connector], |row| row.get(0))?;
         let mut last: Option<i64> = None;
         let mut new = Vec::new();
+        let mut resolved = Vec::with_capacity(keys.rows());
         self.round += 1;
-        self.runs.clear();
         for row in 0..keys.rows() {
             let hash = keys.hash(row, bytes);
             let slot = match self.ids.entry(hash) {
@@ -136,15 +175,13 @@ impl Known {
                     vacant.insert(Slot { id, round: self.round, nth: 0 })
                 }
             };
-            match self.runs.last_mut() {
-                Some(run) if run.nth == slot.nth && run.first + run.len as i64 == slot.id => run.len += 1,
-                _ => self.runs.push(Run { first: slot.id, nth: slot.nth, len: 1 }),
-            }
+            // A column of keys has at most 2^31 rows.
+            resolved.push((slot.id, slot.nth, row as u32));
         }
         if self.ids.len() > 2 * keys.rows() + 1_000 {
             self.ids.retain(|_, slot| slot.round == self.round);
         }
-        self.runs.shrink_to_fit();
+        self.resolved = Resolved::new(resolved);
         Ok(new)
     }
 }
@@ -209,5 +246,20 @@ impl Hasher for Hashed {
 
     fn write_u128(&mut self, hash: u128) {
         self.0 = hash as u64;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_are_written_in_the_order_of_their_series() {
+        let resolved = Resolved::new(vec![(3, 0, 0), (1, 0, 1), (2, 0, 2), (1, 1, 3)]);
+        assert_eq!(resolved.series().collect::<Vec<_>>(), [(1, 0), (1, 1), (2, 0), (3, 0)]);
+        assert_eq!((0..4).map(|position| resolved.row(position)).collect::<Vec<_>>(), [1, 3, 2, 0]);
+        let ordered = Resolved::new((0..1000).map(|n| (n + 5, 0, n as u32)).collect());
+        assert_eq!(ordered.runs, [Run { first: 5, nth: 0, len: 1000 }]);
+        assert_eq!((ordered.rows.len(), ordered.row(7)), (0, 7));
     }
 }
