@@ -49,7 +49,12 @@ async fn run_parts(options: &Options, token: Option<Secret>) -> Result<(), Daemo
             let options = RunnerOptions { slots: options.slots, ..RunnerOptions::default() };
             tracing::info!(runner = options.name, slots = options.slots, "running ticks");
             let runner = Runner::new(Arc::clone(&store), registry.clone(), Arc::clone(&secrets), options);
-            runner.run(stop.cancelled()).await;
+            let stop = stop.clone();
+            // On one of the runtime's threads, where its ticks run too: to hand a tick over wakes no other thread.
+            let running = tokio::spawn(async move { runner.run(stop.cancelled()).await });
+            if let Some(panic) = running.await.err().and_then(|error| error.try_into_panic().ok()) {
+                std::panic::resume_unwind(panic);
+            }
         }
     };
     let serving = async {
