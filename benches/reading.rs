@@ -8,6 +8,8 @@
 
 #[path = "reading/api.rs"]
 mod api;
+#[path = "reading/fill.rs"]
+mod fill;
 #[expect(dead_code, reason = "what only the bench of the writer needs")]
 #[path = "store/subject.rs"]
 mod subject;
@@ -20,16 +22,12 @@ mod workload;
 #[path = "reading/writing.rs"]
 mod writing;
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::path::PathBuf;
+use std::time::Duration;
 
-use connector_core::Rows;
-use subject::{BEGIN, INTERVAL, Subject};
+use fill::{CONNECTORS, SERIES, fill, newest, scrapes};
+use subject::{BEGIN, INTERVAL};
 use writing::Writing;
-
-const CONNECTORS: usize = 10;
-const SERIES: usize = 1_000;
 
 /// How long the writer is alone, to see what readers change for it.
 const ALONE: Duration = Duration::from_secs(5);
@@ -64,38 +62,6 @@ fn main() {
     runtime.block_on(api::measure(&*subject.store, &wanted));
     writing.report("beside the readers");
     writing.stop(&runtime);
-}
-
-/// A store with so many ticks of each connector, unless the folder has one.
-async fn fill(folder: &Path, ticks: usize) -> Subject {
-    let is_there = folder.join("default.db").exists();
-    let subject = Subject::open(folder, CONNECTORS).await;
-    if is_there {
-        return subject;
-    }
-    let (start, scrapes) = (Instant::now(), scrapes());
-    subject.run(0..ticks, move |connector, tick| Arc::clone(&scrapes[connector][tick % 2])).await;
-    let bytes = std::fs::metadata(folder.join("default.db")).map_or(0, |file| file.len());
-    let samples = ticks * CONNECTORS * SERIES;
-    println!(
-        "{samples} samples of {CONNECTORS} connectors × {SERIES} series written in {:.1} s, {:.1} bytes each",
-        start.elapsed().as_secs_f64(),
-        bytes as f64 / samples as f64
-    );
-    subject
-}
-
-/// When the newest tick was due.
-fn newest(folder: &Path) -> i64 {
-    let connection = rusqlite::Connection::open(folder.join("default.db")).expect("the store's file");
-    let sql = "SELECT max(scheduled_for) FROM \"$ticks\"";
-    connection.query_row(sql, [], |row| row.get(0)).expect("the store's ledger")
-}
-
-/// Two scrapes of each connector.
-fn scrapes() -> Arc<Vec<[Arc<Rows>; 2]>> {
-    let scrape = |target| [0, 1].map(|tick| Arc::new(workload::scrape(target, SERIES, tick)));
-    Arc::new((0..CONNECTORS).map(scrape).collect())
 }
 
 fn wanted(newest: i64) -> Wanted {

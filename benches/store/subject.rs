@@ -33,7 +33,7 @@ pub(crate) fn runtime() -> Runtime {
 /// A store with connectors.
 #[derive(Clone)]
 pub(crate) struct Subject {
-    pub(crate) store: Arc<dyn Store>,
+    pub(crate) store: Arc<SqliteStore>,
     schema: Arc<Schema>,
     owner: Uuid,
     pub(crate) connectors: Vec<Uuid>,
