@@ -26,6 +26,7 @@ struct Reported {
     ticks: HashSet<(Uuid, Millis)>,
 }
 
+/// `FAULT_ROUNDS` says how often the power goes, 12 times unless set.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_reported_as_committed_outlives_the_loss_of_power() {
     let rounds: u64 = std::env::var("FAULT_ROUNDS").map_or(12, |text| text.parse().unwrap());
