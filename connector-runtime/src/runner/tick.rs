@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use connector_core::{Cancellation, Configured, ResolveSecret, Rows, Schema, TickContext, TickError, chain};
+use connector_core::{
+    Cancellation, ColumnData, Configured, ResolveSecret, Rows, Schema, TickContext, TickError, chain,
+};
 use futures_util::FutureExt as _;
 use tokio::time::{Instant, sleep};
 
@@ -89,6 +91,9 @@ impl SpareRows {
     /// No more than ticks end at about the same time.
     const MOST: usize = 8;
 
+    /// In bytes, each. What is larger is given back, so that one long exposition does not hold memory for ever.
+    const LARGEST: usize = 4 << 20;
+
     fn take(&self, schema: &Arc<Schema>) -> Rows {
         let mut spare = self.lock();
         let found = spare.iter().rposition(|(shape, _)| Arc::ptr_eq(shape, schema) || shape == schema);
@@ -98,6 +103,9 @@ impl SpareRows {
     /// Keeps the memory of rows, unless somebody has them yet.
     fn put(&self, (schema, rows): (Arc<Schema>, Arc<Rows>)) {
         let Ok(mut rows) = Arc::try_unwrap(rows) else { return };
+        if size(&rows) > Self::LARGEST {
+            return;
+        }
         rows.clear();
         let mut spare = self.lock();
         if spare.len() < Self::MOST {
@@ -108,6 +116,17 @@ impl SpareRows {
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<(Arc<Schema>, Rows)>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// How many bytes the values of rows take.
+fn size(rows: &Rows) -> usize {
+    let of = |column: &ColumnData| match column {
+        ColumnData::Time => 0,
+        ColumnData::String(strings) => strings.text().len(),
+        ColumnData::Dynamic(maps) => maps.keys().0.len() + maps.values().0.len(),
+        _ => 8 * rows.len(),
+    };
+    rows.columns().iter().map(of).sum()
 }
 
 /// A tick that was granted.
@@ -228,4 +247,45 @@ fn panicked(panic: &(dyn std::any::Any + Send)) -> TickError {
     let text =
         panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     TickError::permanent(format!("the connector panicked: {}", text.unwrap_or("no message")))
+}
+
+#[cfg(test)]
+mod tests {
+    use connector_core::{Column, ColumnType};
+
+    use super::*;
+
+    fn schema(column: &str) -> Arc<Schema> {
+        Arc::new(Schema::new([Column::time("t"), Column::key(column, ColumnType::String)]).unwrap())
+    }
+
+    fn rows(schema: &Schema, text: &str) -> Arc<Rows> {
+        let mut rows = Rows::new(schema);
+        rows.string(1, text).end_row();
+        Arc::new(rows)
+    }
+
+    #[test]
+    fn rows_that_landed_come_back_empty_and_for_their_shape_alone() {
+        let (spare, schema, other) = (SpareRows::default(), schema("a"), schema("b"));
+        spare.put((Arc::clone(&schema), rows(&schema, "x")));
+        assert_eq!(spare.lock().len(), 1);
+        spare.take(&other);
+        assert_eq!(spare.lock().len(), 1);
+        assert!(spare.take(&schema).is_empty());
+        assert!(spare.lock().is_empty());
+    }
+
+    #[test]
+    fn neither_long_rows_nor_those_in_use_are_kept() {
+        let (spare, schema) = (SpareRows::default(), schema("a"));
+        let in_use = rows(&schema, "x");
+        spare.put((Arc::clone(&schema), Arc::clone(&in_use)));
+        spare.put((Arc::clone(&schema), rows(&schema, &"x".repeat(SpareRows::LARGEST + 1))));
+        assert!(spare.lock().is_empty());
+        for _ in 0..2 * SpareRows::MOST {
+            spare.put((Arc::clone(&schema), rows(&schema, "x")));
+        }
+        assert_eq!(spare.lock().len(), SpareRows::MOST);
+    }
 }

@@ -199,7 +199,7 @@ impl<T: Send, F: FnMut(&mut Round<'_>) -> Result<T, StoreError> + Send> Job for 
 
     fn answer(self: Box<Self>) {
         let Self { work, result, reply, .. } = *self;
-        // Before the answer: whoever gets it may want what was shared for himself again.
+        // Before the answer, so that who gets it is alone again with what was shared.
         drop(work);
         if let Some(result) = result {
             // Nobody may wait for it any more.
