@@ -67,7 +67,7 @@ impl Bare {
                    PRIMARY KEY (tick, series, nth)) WITHOUT ROWID;",
             )
             .expect("new tables");
-        let insert = format!("INSERT INTO samples VALUES {}", ["(?,?,?,?)"; MANY].join(","));
+        let insert = format!("INSERT OR FAIL INTO samples VALUES {}", ["(?,?,?,?)"; MANY].join(","));
         Self { connection, insert }
     }
 
