@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags, ffi};
 
 use super::{fault::At, migrate};
@@ -82,6 +83,7 @@ pub(super) fn open_control_reader(dir: &Path) -> Result<Connection, StoreError> 
 pub(super) fn open_reader(file: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(file, flags).at(file)?;
+    keep_plans(&connection).at(file)?;
     connection.busy_timeout(CONTROL_PATIENCE).at(file)?;
     connection.pragma_update(None, "query_only", true).at(file)?;
     connection.set_prepared_statement_cache_capacity(64);
@@ -92,6 +94,7 @@ fn open_writer(file: &Path, patience: Duration, steps: &[&str]) -> Result<Connec
     let flags =
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(file, flags).at(file)?;
+    keep_plans(&connection).at(file)?;
     connection.busy_timeout(patience).at(file)?;
     if connection.is_readonly(MAIN_DB).at(file)? {
         let read_only = ffi::Error::new(ffi::SQLITE_READONLY);
@@ -108,6 +111,11 @@ fn open_writer(file: &Path, patience: Duration, steps: &[&str]) -> Result<Connec
     connection.pragma_update(None, "journal_size_limit", 64 << 20).at(file)?;
     migrate::migrate(&mut connection, file, steps)?;
     Ok(connection)
+}
+
+/// A prepared statement stays as it is. SQLite would otherwise prepare some of them anew for each value that is bound.
+fn keep_plans(connection: &Connection) -> rusqlite::Result<()> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(drop)
 }
 
 /// Lets space be given back later. Only a file without tables takes this. Where it is so already, saying it again would

@@ -7,8 +7,8 @@ use std::collections::{BinaryHeap, HashMap};
 use std::path::Path;
 
 use connector_core::{ColumnType, Role, Schema};
-use rusqlite::types::{Value, ValueRef};
-use rusqlite::{CachedStatement, Connection, Row, params_from_iter};
+use rusqlite::types::ValueRef;
+use rusqlite::{CachedStatement, Connection, Row, ToSql, params_from_iter};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
@@ -102,13 +102,12 @@ impl Output<'_> {
     }
 }
 
-/// A tick that has rows. The order is the order of reading: the newest is the greatest.
+/// A tick. The order is the order of reading: the newest is the greatest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Tick {
     scheduled_for: Millis,
     id: i64,
     connector: i64,
-    rows: i64,
 }
 
 fn read_table(
@@ -130,7 +129,7 @@ fn read_table(
     } else {
         let series = matching_series(connection, name, schema, &filters.keys)?;
         if series.len() <= FEW {
-            walk_few(connection, name, span, &series, |tick, ids| samples.read(tick, ids, &mut output))?;
+            walk_few(connection, span, &series, |tick, ids| samples.read(tick, ids, &mut output))?;
         } else {
             let mut ledger = connection.prepare_cached(include_str!("sql/data/walk_table.sql"))?;
             let mut ticks = ledger.query((name, span.0, span.1))?;
@@ -150,7 +149,6 @@ fn read_table(
 /// Merges the ledgers of some connectors. `visit` says whether to go on.
 fn walk_few(
     connection: &Connection,
-    name: &str,
     span: (Millis, Millis),
     series: &HashMap<i64, Vec<i64>>,
     mut visit: impl FnMut(Tick, &[i64]) -> rusqlite::Result<bool>,
@@ -161,7 +159,7 @@ fn walk_few(
     let mut ledgers = Vec::new();
     let mut newest = BinaryHeap::new();
     for (statement, connector) in statements.iter_mut().zip(series.keys()) {
-        let mut ledger = statement.query((name, span.0, span.1, connector))?;
+        let mut ledger = statement.query((span.0, span.1, connector))?;
         if let Some(row) = ledger.next()? {
             newest.push((tick(row)?, ledgers.len()));
         }
@@ -180,7 +178,7 @@ fn walk_few(
 }
 
 fn tick(row: &Row<'_>) -> rusqlite::Result<Tick> {
-    Ok(Tick { id: row.get(0)?, connector: row.get(1)?, scheduled_for: row.get(2)?, rows: row.get(3)? })
+    Ok(Tick { id: row.get(0)?, connector: row.get(1)?, scheduled_for: row.get(2)? })
 }
 
 /// The series whose keys are wanted, by connector, each in order.
@@ -214,11 +212,20 @@ fn matching_series(
 
 /// Reads the rows of ticks.
 struct Samples<'a> {
-    connection: &'a Connection,
+    shape: Shape<'a>,
+    /// Of all series.
+    all: CachedStatement<'a>,
+    /// Of one.
+    one: CachedStatement<'a>,
+    /// How many a tick has.
+    count: CachedStatement<'a>,
+}
+
+/// What the rows are like, and which of them are wanted.
+#[derive(Clone, Copy)]
+struct Shape<'a> {
     schema: &'a Schema,
     values: &'a Conditions,
-    all: String,
-    one: String,
 }
 
 impl<'a> Samples<'a> {
@@ -244,36 +251,43 @@ impl<'a> Samples<'a> {
                 values.sql
             )
         };
-        Ok(Self { connection, schema, values, all: sql(""), one: sql(" AND x.\"$series\" = ?") })
+        Ok(Self {
+            shape: Shape { schema, values },
+            all: connection.prepare_cached(&sql(""))?,
+            one: connection.prepare_cached(&sql(" AND x.\"$series\" = ?"))?,
+            count: connection.prepare_cached("SELECT rows FROM \"$ticks\" WHERE id = ?1")?,
+        })
     }
 
     /// All rows of a tick. Returns whether to go on.
     fn read_all(&mut self, tick: Tick, output: &mut Output<'_>) -> rusqlite::Result<bool> {
-        let parameters = std::iter::once(Value::Integer(tick.id));
-        self.query(&self.all, parameters, tick, |_| true, output)
+        self.shape.query(&mut self.all, &[tick.id], tick, |_| true, output)
     }
 
     /// The rows of some series in a tick. Returns whether to go on.
     fn read(&mut self, tick: Tick, ids: &[i64], output: &mut Output<'_>) -> rusqlite::Result<bool> {
-        let many = i64::try_from(ids.len()).is_ok_and(|ids| ids > 64 && ids > tick.rows / 4);
+        let many = match i64::try_from(ids.len()) {
+            Ok(ids) if ids > 64 => ids > self.count.query_row([tick.id], |row| row.get::<_, i64>(0))? / 4,
+            _ => false,
+        };
         if many {
-            let parameters = std::iter::once(Value::Integer(tick.id));
             let wanted = |id: i64| ids.binary_search(&id).is_ok();
-            return self.query(&self.all, parameters, tick, wanted, output);
+            return self.shape.query(&mut self.all, &[tick.id], tick, wanted, output);
         }
         for id in ids {
-            let parameters = [Value::Integer(tick.id), Value::Integer(*id)].into_iter();
-            if !self.query(&self.one, parameters, tick, |_| true, output)? {
+            if !self.shape.query(&mut self.one, &[tick.id, *id], tick, |_| true, output)? {
                 return Ok(false);
             }
         }
         Ok(output.is_wanted())
     }
+}
 
+impl Shape<'_> {
     fn query(
-        &self,
-        sql: &str,
-        place: impl Iterator<Item = Value>,
+        self,
+        statement: &mut CachedStatement<'_>,
+        place: &[i64],
         tick: Tick,
         wanted: impl Fn(i64) -> bool,
         output: &mut Output<'_>,
@@ -281,9 +295,9 @@ impl<'a> Samples<'a> {
         if !output.is_wanted() {
             return Ok(false);
         }
-        let mut statement = self.connection.prepare_cached(sql)?;
-        let parameters = place.chain(self.values.parameters.iter().cloned());
-        let mut rows = statement.query(params_from_iter(parameters))?;
+        let place = place.iter().map(|id| id as &dyn ToSql);
+        let values = self.values.parameters.iter().map(|value| value as &dyn ToSql);
+        let mut rows = statement.query(params_from_iter(place.chain(values)))?;
         while let Some(row) = rows.next()? {
             if !wanted(row.get(0)?) {
                 continue;
@@ -300,7 +314,7 @@ impl<'a> Samples<'a> {
         Ok(true)
     }
 
-    fn cells(&self, scheduled_for: Millis, row: &Row<'_>) -> rusqlite::Result<Vec<Cell>> {
+    fn cells(self, scheduled_for: Millis, row: &Row<'_>) -> rusqlite::Result<Vec<Cell>> {
         let mut at = 0;
         let mut cell = |column: &connector_core::Column| {
             if column.role() == Role::Time {

@@ -1,8 +1,6 @@
--- One connector's ticks of a table that have rows, newest first. The `+` keep to the index that begins with `connector`.
-SELECT id, connector, scheduled_for, rows
+-- One connector's ticks, newest first, from the index alone. What went to another table, or has no rows, has no samples in this one.
+SELECT id, connector, scheduled_for
 FROM "$ticks"
-WHERE connector = ?4
-  AND scheduled_for BETWEEN ?2 AND ?3
-  AND +target = (SELECT id FROM "$tables" WHERE name = ?1)
-  AND +rows > 0
+WHERE connector = ?3
+  AND scheduled_for BETWEEN ?1 AND ?2
 ORDER BY scheduled_for DESC

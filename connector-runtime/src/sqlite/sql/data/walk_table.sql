@@ -1,5 +1,5 @@
 -- The ticks of a table that have rows, newest first, along the index of such ticks.
-SELECT id, connector, scheduled_for, rows
+SELECT id, connector, scheduled_for
 FROM "$ticks"
 WHERE target = (SELECT id FROM "$tables" WHERE name = ?1)
   AND rows > 0
