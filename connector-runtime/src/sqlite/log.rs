@@ -78,6 +78,14 @@ mod tests {
         std::fs::metadata(file.with_extension("db-wal")).unwrap().len()
     }
 
+    fn open(file: &Path) -> (Connection, Log) {
+        let mut connection = files::open_data(file).unwrap();
+        connection.pragma_update(None, "synchronous", "OFF").unwrap();
+        connection.execute_batch("CREATE TABLE t (x)").unwrap();
+        let log = Log::of(&mut connection).unwrap();
+        (connection, log)
+    }
+
     /// What the writer does, for readers to see.
     #[derive(Default)]
     struct Writing {
@@ -110,10 +118,7 @@ mod tests {
     fn a_log_stays_short_under_readers_that_overlap() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("a.db");
-        let mut connection = files::open_data(&file).unwrap();
-        connection.pragma_update(None, "synchronous", "OFF").unwrap();
-        connection.execute_batch("CREATE TABLE t (x)").unwrap();
-        let mut log = Log::of(&mut connection).unwrap();
+        let (connection, mut log) = open(&file);
         let writing = Writing::default();
         std::thread::scope(|scope| {
             scope.spawn(|| read_without_a_gap(&file, &writing));
@@ -135,10 +140,7 @@ mod tests {
     fn a_reader_that_stays_does_not_stop_the_writer() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("a.db");
-        let mut connection = files::open_data(&file).unwrap();
-        connection.pragma_update(None, "synchronous", "OFF").unwrap();
-        connection.execute_batch("CREATE TABLE t (x)").unwrap();
-        let mut log = Log::of(&mut connection).unwrap();
+        let (connection, mut log) = open(&file);
         let reader = files::open_reader(&file).unwrap();
         reader.execute_batch("BEGIN; SELECT 1 FROM sqlite_schema").unwrap();
         for _ in 0..200 {
