@@ -64,7 +64,7 @@ async fn main() -> Result<(), Error> {
 
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let base = format!("http://{}", listener.local_addr()?);
-    let app = App { store, registry, secrets, token: None };
+    let app = App { store, registry, secrets, token: None, metrics: Arc::default() };
     let stopped = stop.clone();
     let serving = tokio::spawn(serve(listener, app, async move { stopped.cancelled().await }));
 

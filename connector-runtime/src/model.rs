@@ -104,6 +104,10 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::Committed, Self::Transient, Self::Permanent, Self::Config, Self::Abandoned];
+
     /// The outcome's name, as stores and the API spell it.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -117,9 +121,7 @@ impl Outcome {
 
     /// The outcome of that name.
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Committed, Self::Transient, Self::Permanent, Self::Config, Self::Abandoned]
-            .into_iter()
-            .find(|outcome| outcome.as_str() == name)
+        Self::ALL.into_iter().find(|outcome| outcome.as_str() == name)
     }
 }
 

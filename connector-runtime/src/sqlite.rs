@@ -38,6 +38,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use connector_core::Schema;
+use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -93,6 +94,7 @@ pub struct SqliteStore {
     _reads: Ends,
     writer: Writer,
     revision: Arc<watch::Sender<Revision>>,
+    expiry: retention::Metrics,
 }
 
 impl SqliteStore {
@@ -107,7 +109,13 @@ impl SqliteStore {
         let revision = Arc::new(watch::Sender::new(Revision::default()));
         let writer = Writer::start(dir, revision.clone())?;
         let (readers, reads) = Readers::new(dir);
-        Ok(Self { readers, _reads: reads, writer, revision })
+        Ok(Self { readers, _reads: reads, writer, revision, expiry: retention::Metrics::default() })
+    }
+
+    /// Adds what this store counts to a registry, for whoever scrapes this process: what [`retain`](Self::retain) has
+    /// deleted and given back, and when it last got to its end.
+    pub fn register(&self, registry: &mut Registry) {
+        self.expiry.register(registry);
     }
 }
 

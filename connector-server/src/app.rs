@@ -12,9 +12,10 @@ use axum::routing::{get, post};
 use axum::serve::ListenerExt;
 use connector_core::{Cancellation, Registry, ResolveSecret, Secret};
 use connector_runtime::store::Store;
+use prometheus_client::registry::Registry as MetricsRegistry;
 use tokio::net::TcpListener;
 
-use crate::{connector_types, connectors, guard, health, page, problem, request, tables};
+use crate::{connector_types, connectors, guard, health, metrics, page, problem, request, tables};
 
 /// How long requests in flight may take to end once the server is told to stop.
 const DRAIN: Duration = Duration::from_secs(8);
@@ -30,6 +31,8 @@ pub struct App {
     pub secrets: Arc<dyn ResolveSecret>,
     /// What requests must show, as `Authorization: Bearer TOKEN`; everyone is let in without one.
     pub token: Option<Secret>,
+    /// What `/metrics` tells.
+    pub metrics: Arc<MetricsRegistry>,
 }
 
 impl fmt::Debug for App {
@@ -68,6 +71,7 @@ fn router(app: App) -> Router {
     Router::new()
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
+        .route("/metrics", get(metrics::show))
         .route("/", get(page::show))
         .route("/v1/connectors", post(connectors::create).get(connectors::list))
         .route(

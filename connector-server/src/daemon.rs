@@ -12,9 +12,13 @@ use connector_runtime::sqlite::SqliteStore;
 use connector_runtime::store::{Store, StoreError};
 use connector_server::{App, serve};
 use prom_connector::Prometheus;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::Registry as MetricsRegistry;
 use tokio::net::TcpListener;
 
 use crate::options::{Options, StoreUrl};
+#[cfg(target_os = "linux")]
+use crate::process;
 
 /// Runs the daemon until it is told to stop.
 pub(crate) fn run(options: &Options) -> Result<(), DaemonError> {
@@ -44,11 +48,15 @@ async fn run_parts(options: &Options, token: Option<Secret>) -> Result<(), Daemo
     let registry = Registry::new().with(prometheus);
     let secrets = secrets(options);
 
+    let runner = options.role.runs().then(|| {
+        let options = RunnerOptions { slots: options.slots, ..RunnerOptions::default() };
+        tracing::info!(runner = options.name, slots = options.slots, "running ticks");
+        Runner::new(Arc::clone(&store), registry.clone(), Arc::clone(&secrets), options)
+    });
+    let metrics = Arc::new(metrics(&sqlite, runner.as_ref()));
+
     let running = async {
-        if options.role.runs() {
-            let options = RunnerOptions { slots: options.slots, ..RunnerOptions::default() };
-            tracing::info!(runner = options.name, slots = options.slots, "running ticks");
-            let runner = Runner::new(Arc::clone(&store), registry.clone(), Arc::clone(&secrets), options);
+        if let Some(runner) = runner {
             let stop = stop.clone();
             // On one of the runtime's threads, where its ticks run too: to hand a tick over wakes no other thread.
             let running = tokio::spawn(async move { runner.run(stop.cancelled()).await });
@@ -60,8 +68,8 @@ async fn run_parts(options: &Options, token: Option<Secret>) -> Result<(), Daemo
     let serving = async {
         if let Some(listener) = listener {
             announce(&listener);
-            let (store, registry) = (Arc::clone(&store), registry.clone());
-            let app = App { store, registry, secrets: Arc::clone(&secrets), token };
+            let (store, registry, secrets) = (Arc::clone(&store), registry.clone(), Arc::clone(&secrets));
+            let app = App { store, registry, secrets, token, metrics };
             let stop = stop.clone();
             serve(listener, app, async move { stop.cancelled().await }).await;
         }
@@ -77,6 +85,24 @@ async fn run_parts(options: &Options, token: Option<Secret>) -> Result<(), Daemo
     tokio::join!(running, serving, retaining);
     tracing::info!("stopped");
     Ok(())
+}
+
+/// What `/metrics` tells: of this daemon's process, its ticks, and its store.
+fn metrics(store: &SqliteStore, runner: Option<&Runner>) -> MetricsRegistry {
+    let mut metrics = MetricsRegistry::default();
+    #[cfg(target_os = "linux")]
+    process::register(&mut metrics);
+    let daemon = metrics.sub_registry_with_prefix("connectord");
+    daemon.register(
+        "build",
+        "The version of this program",
+        Info::new([("version", env!("CARGO_PKG_VERSION"))]),
+    );
+    store.register(daemon);
+    if let Some(runner) = runner {
+        runner.register(daemon);
+    }
+    metrics
 }
 
 fn cannot_listen(options: &Options, cause: io::Error) -> DaemonError {

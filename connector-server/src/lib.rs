@@ -13,7 +13,7 @@
 //!
 //! async fn api(store: Arc<dyn Store>, secrets: Arc<dyn ResolveSecret>) -> std::io::Result<()> {
 //!     let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
-//!     let app = App { store, registry: Registry::new(), secrets, token: None };
+//!     let app = App { store, registry: Registry::new(), secrets, token: None, metrics: Arc::default() };
 //!     serve(listener, app, async { tokio::signal::ctrl_c().await.unwrap_or(()) }).await;
 //!     Ok(())
 //! }
@@ -25,6 +25,7 @@
 //! | --- | --- |
 //! | `GET /healthz` | 200 while the process answers; needs no token |
 //! | `GET /readyz` | 200 while the store can be read and written, otherwise 503; needs no token |
+//! | `GET /metrics` | the daemon's own metrics, in OpenMetrics 1.0 for who asks for it, otherwise in text 0.0.4 |
 //! | `GET /` | the operator's page |
 //! | `POST /v1/connectors` | 201, `Location`, `{"id"}` |
 //! | `GET /v1/connectors?limit=&after=` | `{"connectors", "next"}`, 100 unless told, at most 1,000 |
@@ -76,6 +77,7 @@ mod connector_types;
 mod connectors;
 mod guard;
 mod health;
+mod metrics;
 mod page;
 mod problem;
 mod request;

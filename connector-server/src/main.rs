@@ -6,6 +6,8 @@ mod commands;
 mod daemon;
 mod log;
 mod options;
+#[cfg(target_os = "linux")]
+mod process;
 
 use std::process::ExitCode;
 

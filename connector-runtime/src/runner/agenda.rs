@@ -6,6 +6,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use connector_core::Configured;
+use prometheus_client::metrics::counter::Counter;
 use uuid::Uuid;
 
 use crate::model::{Millis, State};
@@ -19,6 +20,7 @@ const TRIGGER_RETRY: Millis = 250;
 pub(super) struct Agenda {
     entries: HashMap<Uuid, Entry>,
     queue: BTreeSet<(Millis, Uuid)>,
+    skipped: Counter,
 }
 
 struct Entry {
@@ -40,6 +42,11 @@ struct Wish {
 }
 
 impl Agenda {
+    /// Knows no connector yet. `skipped` counts the buckets that pass before they can be run.
+    pub(super) fn new(skipped: Counter) -> Self {
+        Self { skipped, ..Self::default() }
+    }
+
     /// Takes in a connector that is new or has changed.
     pub(super) fn put(&mut self, assignment: Assignment, source: Configured, now: Millis) {
         let id = assignment.id;
@@ -74,7 +81,7 @@ impl Agenda {
             let scheduled_for = wish.due.scheduled_for;
             if !wish.triggered && now >= scheduled_for + interval {
                 let missed = (now - scheduled_for) / interval;
-                tracing::warn!(connector = %entry.assignment.spec.name, missed, "skipped buckets that had passed");
+                tell_skipped(&entry.assignment, missed, &self.skipped);
                 self.plan(id, now);
                 continue;
             }
@@ -105,6 +112,12 @@ impl Agenda {
         if let Some(entry) = self.entries.get_mut(&claim.connector) {
             entry.running = false;
             entry.assignment.triggers.retain(|bucket| *bucket != claim.scheduled_for);
+            let Assignment { generation, spec, state, .. } = &entry.assignment;
+            if !claim.triggered && claim.generation == *generation && *state == State::Active {
+                let next = schedule::next_due(now, spec.schedule_ms, claim.connector).scheduled_for;
+                let missed = (next - claim.scheduled_for) / spec.schedule_ms - 1;
+                tell_skipped(&entry.assignment, missed, &self.skipped);
+            }
             self.plan(claim.connector, now);
         }
     }
@@ -183,6 +196,13 @@ impl Agenda {
     }
 }
 
+fn tell_skipped(assignment: &Assignment, missed: i64, skipped: &Counter) {
+    if let Ok(buckets @ 1..) = u64::try_from(missed) {
+        tracing::warn!(connector = %assignment.spec.name, missed, "skipped buckets that had passed");
+        skipped.inc_by(buckets);
+    }
+}
+
 /// To look at a bucket again when a lease that lasts so long yet is over.
 fn later(bucket: Millis, now: Millis, left: Duration) -> Due {
     let left = Millis::try_from(left.as_millis()).unwrap_or(Millis::MAX / 4);
@@ -252,6 +272,7 @@ mod tests {
         // It overran into the next bucket but one: the buckets between are not made up for.
         agenda.ended(claim, at + 2 * INTERVAL + 1);
         assert_eq!(agenda.next_at(), Some(at + 3 * INTERVAL));
+        assert_eq!(agenda.skipped.get(), 2);
     }
 
     #[test]
@@ -322,5 +343,6 @@ mod tests {
         let mut agenda = agenda(assignment(), 0);
         assert!(agenda.take_due(INTERVAL * 10, 9).is_empty());
         assert!(agenda.next_at().unwrap() > INTERVAL * 10);
+        assert_eq!(agenda.skipped.get(), 10);
     }
 }

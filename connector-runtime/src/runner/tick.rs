@@ -10,9 +10,11 @@ use connector_core::{
     Cancellation, ColumnData, Configured, ResolveSecret, Rows, Schema, TickContext, TickError, chain,
 };
 use futures_util::FutureExt as _;
+use prometheus_client::metrics::gauge::Gauge;
 use tokio::time::{Instant, sleep};
 
 use super::clock::TimeOfDay;
+use super::metrics::Metrics;
 use crate::model::{Millis, Outcome, TickRecord};
 use crate::store::{Assignment, FinishedTick, LEASE, Lease, Store, StoreError};
 
@@ -22,16 +24,22 @@ const WRITE_RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration:
 const WRITE_FOR_AT_LEAST: Duration = Duration::from_secs(2);
 
 /// The leases that a runner holds, and how to stop the ticks that run under them.
-#[derive(Default)]
 pub(super) struct InFlight {
     ticks: Mutex<HashMap<Lease, Cancellation>>,
+    count: Gauge,
 }
 
 impl InFlight {
+    /// None yet. `count` follows how many there are.
+    pub(super) fn new(count: Gauge) -> Self {
+        Self { ticks: Mutex::default(), count }
+    }
+
     /// Takes a tick in, until the returned guard is dropped.
     pub(super) fn enter(self: &Arc<Self>, lease: Lease) -> Running {
         let cancellation = Cancellation::new();
         self.lock().insert(lease, cancellation.clone());
+        self.count.inc();
         Running { in_flight: Arc::clone(self), lease, cancellation }
     }
 
@@ -80,6 +88,7 @@ pub(super) struct Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.in_flight.lock().remove(&self.lease);
+        self.in_flight.count.dec();
     }
 }
 
@@ -142,6 +151,7 @@ pub(super) struct TickTask {
     pub(super) time: TimeOfDay,
     pub(super) started_at: Millis,
     pub(super) spare: Arc<SpareRows>,
+    pub(super) metrics: Arc<Metrics>,
 }
 
 impl TickTask {
@@ -191,12 +201,16 @@ impl TickTask {
         let connector = &self.assignment.spec.name;
         let (mut pause, longest) = WRITE_RETRY;
         loop {
+            let begun = Instant::now();
             let error = match self.store.finish(tick.clone()).await {
                 Ok(()) => {
+                    let TickRecord { outcome, rows, started_at, finished_at, .. } = tick.record;
+                    self.metrics.ended(outcome, rows, finished_at - started_at, begun.elapsed());
                     self.log(&tick.record);
                     return tick.rows.into_iter().for_each(|rows| self.spare.put(rows));
                 }
                 Err(StoreError::LeaseLost) => {
+                    self.metrics.lost_leases.inc();
                     return tracing::warn!(%connector, "the lease was lost: another runner has this connector now");
                 }
                 Err(error) => chain(&error),

@@ -13,14 +13,17 @@
 
 mod delete;
 mod find;
+mod metrics;
 
 use std::collections::BTreeMap;
+use std::ops::AddAssign;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
 use self::find::{SLICE, Unused, chunks, find_slice, find_unused};
+pub(super) use self::metrics::Metrics;
 use super::{SqliteStore, clock, control::Control, data::DataFile, fault::At, writer::Durability};
 use crate::model::{Millis, format_millis};
 use crate::store::StoreError;
@@ -48,6 +51,15 @@ pub struct Expired {
     pub bytes: u64,
 }
 
+impl AddAssign for Expired {
+    fn add_assign(&mut self, more: Self) {
+        self.ticks += more.ticks;
+        self.rows += more.rows;
+        self.series += more.series;
+        self.bytes += more.bytes;
+    }
+}
+
 impl SqliteStore {
     /// Keeps ticks for that long: deletes what is older, now and then, a twenty-fourth of that time after it is due and
     /// at the latest after an hour. It never ends by itself; a failure is logged, and tried again the next time.
@@ -62,9 +74,13 @@ impl SqliteStore {
                     jump_ms = jump,
                     "the clock has jumped forwards: nothing is deleted before it has gone on steadily for a while"
                 );
-            } else if let Err(error) = self.expire(clock::wall().saturating_sub(kept)).await {
-                let error: &dyn std::error::Error = &error;
-                tracing::warn!(error, "could not delete old ticks");
+            } else {
+                let result = self.expire(clock::wall().saturating_sub(kept)).await;
+                self.expiry.ended(result.is_ok(), clock::wall());
+                if let Err(error) = result {
+                    let error: &dyn std::error::Error = &error;
+                    tracing::warn!(error, "could not delete old ticks");
+                }
             }
             tokio::time::sleep(every).await;
         }
@@ -86,10 +102,7 @@ impl SqliteStore {
             pass.delete_series().await?;
             pass.give_back().await?;
             pass.tell("deleted old ticks");
-            expired.ticks += pass.done.ticks;
-            expired.rows += pass.done.rows;
-            expired.series += pass.done.series;
-            expired.bytes += pass.done.bytes;
+            expired += pass.done;
         }
         Ok(expired)
     }
@@ -139,8 +152,7 @@ impl<'a> Pass<'a> {
             for chunk in chunks(&slice.ticks) {
                 let chunk = chunk.to_vec();
                 let gone = self.write(move |file| file.delete_ticks(&chunk, before)).await?;
-                self.done.ticks += gone.ticks;
-                self.done.rows += gone.rows;
+                self.count(Expired { ticks: gone.ticks, rows: gone.rows, ..Expired::default() });
                 for (place, last) in gone.touched {
                     let bound = self.touched.entry(place).or_insert(last);
                     *bound = last.max(*bound);
@@ -174,8 +186,8 @@ impl<'a> Pass<'a> {
             };
             for ids in unused.ids.chunks(SERIES) {
                 let unused = Unused { ids: ids.to_vec(), table: unused.table.clone(), seen: unused.seen };
-                self.done.series +=
-                    self.write(move |file| file.delete_series(&unused, table, connector)).await?;
+                let series = self.write(move |file| file.delete_series(&unused, table, connector)).await?;
+                self.count(Expired { series, ..Expired::default() });
             }
         }
         Ok(())
@@ -187,7 +199,7 @@ impl<'a> Pass<'a> {
         }
         loop {
             let bytes = self.write(DataFile::give_back).await?;
-            self.done.bytes += bytes;
+            self.count(Expired { bytes, ..Expired::default() });
             if bytes == 0 {
                 return Ok(());
             }
@@ -204,6 +216,11 @@ impl<'a> Pass<'a> {
         let done = self.store.writer.run(Durability::Process, work).await?;
         tokio::time::sleep(begun.elapsed()).await;
         Ok(done)
+    }
+
+    fn count(&mut self, more: Expired) {
+        self.done += more;
+        self.store.expiry.add(more);
     }
 
     fn tell(&self, message: &str) {

@@ -19,7 +19,9 @@ async fn a_token_guards_everything_but_the_probes() {
     for path in ["/healthz", "/readyz"] {
         assert_eq!(server.get(path).await.status, StatusCode::OK, "{path}");
     }
-    for path in ["/", "/v1/connectors", "/v1/connector-types", "/v1/nope", "/healthz/", "//healthz"] {
+    for path in
+        ["/", "/metrics", "/v1/connectors", "/v1/connector-types", "/v1/nope", "/healthz/", "//healthz"]
+    {
         for wrong in [
             &[][..],
             &["authorization: Bearer wrong"],

@@ -106,6 +106,7 @@ impl Server {
             registry: Registry::new().with(Counter),
             secrets: Arc::new(NoSecrets),
             token: token.map(Secret::new),
+            metrics: Arc::default(),
         };
         let stop = Cancellation::new();
         let stopped = stop.clone();

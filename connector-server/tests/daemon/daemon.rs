@@ -146,6 +146,13 @@ impl Daemon {
         Client(self.address)
     }
 
+    /// The value of one of its own metrics, as its series is written.
+    pub(crate) fn metric(&self, series: &str) -> f64 {
+        let (_, body) = self.client().exchange("GET /metrics", "accept: text/plain", "");
+        let line = body.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("no {series} in {body}")).parse().unwrap()
+    }
+
     pub(crate) fn signal(&self, signal: rustix::process::Signal) {
         let pid = rustix::process::Pid::from_child(&self.process);
         rustix::process::kill_process(pid, signal).unwrap();
@@ -165,16 +172,23 @@ impl Client {
     /// One request; the status and the body, as JSON.
     pub(crate) fn call(&self, method: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
         let body = body.map(Value::to_string).unwrap_or_default();
+        let (head, body) = self.exchange(&format!("{method} {path}"), "accept: */*", &body);
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        (status, serde_json::from_str(&body).unwrap_or_default())
+    }
+
+    /// The head and the body of the answer to one request.
+    pub(crate) fn exchange(&self, request: &str, header: &str, body: &str) -> (String, String) {
         let mut connection = TcpStream::connect(self.0).unwrap();
         connection.set_read_timeout(Some(PATIENCE)).unwrap();
         // In HTTP/1.0 the body ends with the connection.
-        let head = format!("{method} {path} HTTP/1.0\r\nhost: x\r\ncontent-length: {}\r\n\r\n", body.len());
-        connection.write_all((head + &body).as_bytes()).unwrap();
+        let len = body.len();
+        let head = format!("{request} HTTP/1.0\r\nhost: x\r\n{header}\r\ncontent-length: {len}\r\n\r\n");
+        connection.write_all((head + body).as_bytes()).unwrap();
         let mut reply = String::new();
         connection.read_to_string(&mut reply).unwrap();
         let (head, body) = reply.split_once("\r\n\r\n").unwrap();
-        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        (status, serde_json::from_str(body).unwrap_or_default())
+        (head.to_owned(), body.to_owned())
     }
 }
 

@@ -6,6 +6,7 @@
 mod backup;
 mod commands;
 mod daemon;
+mod metrics;
 mod names;
 mod retention;
 mod secrets;

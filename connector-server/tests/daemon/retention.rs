@@ -30,6 +30,15 @@ fn what_is_older_than_the_retention_goes_and_the_work_goes_on() {
     let told = daemon.logged(|line| line["message"] == "deleted old ticks");
     assert!(told["rows"].as_u64().unwrap() >= 10 && told["database"] == "default", "{told}");
     assert_eq!(told["series"], 2, "{told}");
+    let told = |what: &str| told[what].as_u64().unwrap() as f64;
+    for (what, metric) in [
+        ("ticks", "deleted_ticks_total"),
+        ("rows", "deleted_rows_total"),
+        ("series", "deleted_series_total"),
+        ("bytes", "freed_bytes_total"),
+    ] {
+        assert_eq!(daemon.metric(&format!("connectord_retention_{metric}")), told(what), "{what}");
+    }
     assert_eq!(daemon.call("POST", &format!("/v1/connectors/{id}/resume"), None).0, 200);
     (0..3).for_each(|_| daemon.ticked("aged", "committed"));
     let count = |sql: &str| data.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
