@@ -106,7 +106,7 @@ impl Rows {
 
     /// Adds one entry to the map in a [`Dynamic`](ColumnType::Dynamic) column of the current row. Entries keep their
     /// order; that no key comes twice is the connector's duty.
-    #[inline]
+    #[inline(always)]
     pub fn entry(&mut self, column: usize, key: &str, value: &str) -> &mut Self {
         match &mut self.columns[column] {
             ColumnData::Dynamic(c) => c.push_entry(key, value),

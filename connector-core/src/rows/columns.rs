@@ -284,7 +284,7 @@ impl DynamicColumn {
         (&self.values.text, &self.values.offsets)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn push_entry(&mut self, key: &str, value: &str) {
         self.keys.push(key);
         self.values.push(value);
@@ -354,7 +354,7 @@ impl Texts {
         &self.text[self.offsets[i] as usize..self.offsets[i + 1] as usize]
     }
 
-    #[inline]
+    #[inline(always)]
     fn push(&mut self, value: &str) {
         let end = self.text.len() + value.len();
         if end > MOST {

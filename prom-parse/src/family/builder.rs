@@ -98,12 +98,18 @@ impl<'a> Builder<'a> {
     }
 
     fn add_part(&mut self, labels: Labels<'a>, sample: &Sample<'a>, part: &Part<'a>) {
+        let fill = |metric: &mut Metric<'a>| {
+            metric.timestamp == sample.timestamp() && metric.value.fill(part, sample)
+        };
+        let metrics = &mut self.family.metrics;
+        // The samples of a metric nearly always follow each other, their labels in one order. Then no key is needed.
+        if metrics.last_mut().filter(|last| last.labels == labels).is_some_and(fill) {
+            return;
+        }
         let mut key = labels.clone();
         key.sort_unstable();
-        let metrics = &mut self.family.metrics;
         let latest = self.latest.get(&key).and_then(|latest| metrics.get_mut(*latest));
-        let at_this_time = latest.filter(|metric| metric.timestamp == sample.timestamp());
-        if at_this_time.is_some_and(|metric| metric.value.fill(part, sample)) {
+        if latest.is_some_and(fill) {
             return;
         }
         let mut value = match self.family.kind {
