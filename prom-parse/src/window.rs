@@ -163,6 +163,24 @@ mod tests {
 
     proptest! {
         #[test]
+        fn parts_and_labels_agree(text in "[a=\",é]{0,14}") {
+            let places = || 0..text.len() + 2;
+            for at in places() {
+                for open in places() {
+                    prop_assert_eq!(part(&text, at..open), portable::part(&text, at..open));
+                    // Names are ASCII where a label is asked for.
+                    if text.as_bytes().get(at).is_some_and(|byte| !byte.is_ascii()) {
+                        continue;
+                    }
+                    for close in places() {
+                        let twin = portable::label(&text, at, open, close);
+                        prop_assert_eq!(label(&text, at, open, close), twin);
+                    }
+                }
+            }
+        }
+
+        #[test]
         fn all_kinds_agree(bytes: [[u8; 32]; 2]) {
             check(bytes.as_flattened().try_into().unwrap());
         }

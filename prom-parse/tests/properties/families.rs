@@ -62,6 +62,16 @@ fn size(metric: &Metric<'_>) -> usize {
     }
 }
 
+/// The metrics of each family with their labels in order, as text, in which NaN equals itself.
+fn sorted(text: &str, format: Format) -> Vec<String> {
+    let metrics = families(text.as_bytes(), format).map(|family| {
+        let mut metrics = family.unwrap().metrics;
+        metrics.iter_mut().for_each(|metric| metric.labels.sort());
+        format!("{metrics:?}")
+    });
+    metrics.collect()
+}
+
 fn any_crowd() -> impl Strategy<Value = (Format, String)> {
     select(vec![Format::Prometheus, Format::OpenMetrics])
         .prop_flat_map(|format| (Just(format), crowd(format)))
@@ -80,6 +90,24 @@ proptest! {
             family.metrics.iter().map(size).sum::<usize>() + family.others.len()
         });
         prop_assert_eq!(sizes.sum::<usize>(), samples);
+    }
+
+    #[test]
+    fn the_order_of_labels_makes_no_difference(
+        (format, text) in any_crowd(), turned in vec(any::<bool>(), 10)
+    ) {
+        let two_more = |labels: [&str; 2]| {
+            let labels = format!("{{{},{},", labels[0], labels[1]);
+            move |line: &str| line.replacen('{', &labels, 1) + "\n"
+        };
+        let (as_it_is, the_other_way) = (two_more(["x=\"1\"", "y=\"2\""]), two_more(["y=\"2\"", "x=\"1\""]));
+        let straight: String = text.lines().map(&as_it_is).collect();
+        let mixed: String = text
+            .lines()
+            .zip(turned)
+            .map(|(line, turn)| if turn { the_other_way(line) } else { as_it_is(line) })
+            .collect();
+        prop_assert_eq!(sorted(&straight, format), sorted(&mixed, format));
     }
 
     #[test]
