@@ -3,10 +3,6 @@
 //! [`Portable`] answers in plain integers. On x86-64 and with the feature `simd` the vector registers do, the widest that
 //! the machine turns out to have; the tests hold all of them equal.
 
-#[cfg_attr(
-    all(feature = "simd", target_arch = "x86_64"),
-    allow(dead_code, reason = "the twin is for the tests")
-)]
 #[cfg(any(test, not(all(feature = "simd", target_arch = "x86_64"))))]
 mod portable;
 #[cfg(all(feature = "simd", target_arch = "x86_64"))]
@@ -107,6 +103,7 @@ impl Width {
 }
 
 #[cfg(test)]
+#[allow(unused_qualifications, reason = "without the feature `simd`, what the twin has is in scope anyway")]
 mod tests {
     use proptest::prelude::*;
 
