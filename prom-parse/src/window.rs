@@ -1,18 +1,18 @@
 //! Sixty-four bytes at a time: which of them are name bytes, quotes, control bytes.
 //!
-//! [`Portable`] answers in plain integers. On x86-64 and with the feature `simd` the vector registers do, the widest that
+//! [`Portable`] answers in plain integers. On x86-64 with SSE2 and with the feature `simd` the vector registers do, the widest that
 //! the machine turns out to have; the tests hold all of them equal.
 
-#[cfg(any(test, not(all(feature = "simd", target_arch = "x86_64"))))]
+#[cfg(any(test, not(all(feature = "simd", target_arch = "x86_64", target_feature = "sse2"))))]
 mod portable;
-#[cfg(all(feature = "simd", target_arch = "x86_64"))]
+#[cfg(all(feature = "simd", target_arch = "x86_64", target_feature = "sse2"))]
 mod x86;
 
-#[cfg(any(test, not(all(feature = "simd", target_arch = "x86_64"))))]
+#[cfg(any(test, not(all(feature = "simd", target_arch = "x86_64", target_feature = "sse2"))))]
 pub(crate) use portable::Portable;
-#[cfg(not(all(feature = "simd", target_arch = "x86_64")))]
+#[cfg(not(all(feature = "simd", target_arch = "x86_64", target_feature = "sse2")))]
 pub(crate) use portable::{label, part, quote_or_backslash};
-#[cfg(all(feature = "simd", target_arch = "x86_64"))]
+#[cfg(all(feature = "simd", target_arch = "x86_64", target_feature = "sse2"))]
 pub(crate) use x86::{label, part, quote_or_backslash};
 
 /// How many bytes a window holds.
@@ -63,24 +63,24 @@ pub(crate) enum Width {
     /// What every machine of the target has.
     Baseline,
     /// Registers of 32 bytes.
-    #[cfg(all(feature = "simd", target_arch = "x86_64"))]
+    #[cfg(all(feature = "simd", target_arch = "x86_64", target_feature = "sse2"))]
     Avx2(x86::HasAvx2),
     /// Registers of 64 bytes.
-    #[cfg(all(feature = "simd", target_arch = "x86_64"))]
+    #[cfg(all(feature = "simd", target_arch = "x86_64", target_feature = "sse2"))]
     Avx512(x86::HasAvx512),
 }
 
 /// The windows that every machine of the target has.
-#[cfg(all(feature = "simd", target_arch = "x86_64"))]
+#[cfg(all(feature = "simd", target_arch = "x86_64", target_feature = "sse2"))]
 pub(crate) type Baseline = x86::Sse2;
 /// The windows that every machine of the target has.
-#[cfg(not(all(feature = "simd", target_arch = "x86_64")))]
+#[cfg(not(all(feature = "simd", target_arch = "x86_64", target_feature = "sse2")))]
 pub(crate) type Baseline = Portable;
 
 impl Width {
     /// The widest that this machine has.
     pub(crate) fn detect() -> Self {
-        #[cfg(all(feature = "simd", target_arch = "x86_64"))]
+        #[cfg(all(feature = "simd", target_arch = "x86_64", target_feature = "sse2"))]
         if let Some(avx512) = x86::HasAvx512::detect() {
             return Self::Avx512(avx512);
         } else if let Some(avx2) = x86::HasAvx2::detect() {
@@ -94,9 +94,9 @@ impl Width {
     pub(crate) fn run<J: Job>(self, job: J) -> J::Output {
         match self {
             Self::Baseline => job.run::<Baseline>(),
-            #[cfg(all(feature = "simd", target_arch = "x86_64"))]
+            #[cfg(all(feature = "simd", target_arch = "x86_64", target_feature = "sse2"))]
             Self::Avx2(avx2) => avx2.run(job),
-            #[cfg(all(feature = "simd", target_arch = "x86_64"))]
+            #[cfg(all(feature = "simd", target_arch = "x86_64", target_feature = "sse2"))]
             Self::Avx512(avx512) => avx512.run(job),
         }
     }
@@ -136,7 +136,7 @@ mod tests {
         ];
         assert_eq!(Masks(bytes).run::<Portable>(), expected, "portable");
         assert_eq!(Masks(bytes).run::<Baseline>(), expected, "baseline");
-        #[cfg(all(feature = "simd", target_arch = "x86_64"))]
+        #[cfg(all(feature = "simd", target_arch = "x86_64", target_feature = "sse2"))]
         if let Some(avx2) = x86::HasAvx2::detect() {
             assert_eq!(avx2.run(Masks(bytes)), expected, "AVX2");
         }

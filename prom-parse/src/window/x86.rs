@@ -234,7 +234,7 @@ mod avx2 {
     }
 }
 
-/// Four registers of 16 bytes. SSE2 is part of x86-64.
+/// Four registers of 16 bytes. SSE2 is part of the target wherever this module is compiled.
 #[derive(Clone, Copy)]
 pub(crate) struct Sse2([__m128i; 4]);
 
