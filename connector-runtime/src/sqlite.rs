@@ -98,7 +98,8 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
-    /// Opens the store in a folder, and creates what is missing, the folder too.
+    /// Opens the store in a folder, and creates what is missing, the folder too. Files of earlier versions are brought to
+    /// the newest layout, which can take a minute for each hundred million rows.
     ///
     /// # Errors
     ///
@@ -109,6 +110,7 @@ impl SqliteStore {
         let revision = Arc::new(watch::Sender::new(Revision::default()));
         let writer = Writer::start(dir, revision.clone())?;
         let (readers, reads) = Readers::new(dir);
+        readers.on_control(Control::all_databases)?.iter().for_each(|database| bring_up_to_date(dir, database));
         Ok(Self { readers, _reads: reads, writer, revision, expiry: retention::Metrics::default() })
     }
 
@@ -116,6 +118,18 @@ impl SqliteStore {
     /// deleted and given back, and when it last got to its end.
     pub fn register(&self, registry: &mut Registry) {
         self.expiry.register(registry);
+    }
+}
+
+/// Brings a file of tables to the newest layout, so that it can be read before anything is written to it. Where that fails,
+/// whoever uses it is told.
+fn bring_up_to_date(dir: &Path, database: &str) {
+    let opened = match files::data_path(dir, database) {
+        Ok(path) if path.exists() => files::open_data(&path).map(drop),
+        other => other.map(drop),
+    };
+    if let Err(error) = opened {
+        tracing::warn!(%error, database, "a database cannot be opened");
     }
 }
 

@@ -96,7 +96,7 @@ fn copy(control: &Connection, dir: &Path, to: &Path) -> Result<Backup, StoreErro
         let path = files::data_path(dir, &database)?;
         if path.exists() {
             let data = files::open_reader(&path)?;
-            migrate::check(&data, &path, migrate::DATA)?;
+            migrate::require(&data, &path, migrate::DATA)?;
             backup.files.push(copy_file(&data, &path, to)?);
         } else {
             backup.missing.push(path);

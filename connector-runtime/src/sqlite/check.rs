@@ -14,7 +14,7 @@ use super::{
     files,
     keys::Keys,
     migrate,
-    table::{quote, schema_from_json},
+    table::{NUMBER_BITS, number_in, quote, schema_from_json},
 };
 use crate::model::{Millis, TickRecord, format_millis};
 use crate::store::StoreError;
@@ -47,7 +47,7 @@ pub struct CheckedFile {
     pub tables: u64,
     /// Ticks in its ledger.
     pub ticks: u64,
-    /// Distinct keys.
+    /// Distinct keys. One that a tick repeats counts for each time.
     pub series: u64,
     /// Rows in the ledger.
     pub rows: u64,
@@ -123,7 +123,7 @@ fn intact(connection: &Connection, path: &Path, checked: &mut Checked) -> Result
 
 fn check_file(path: &Path, checked: &mut Checked) -> Result<CheckedFile, StoreError> {
     let connection = files::open_reader(path)?;
-    migrate::check(&connection, path, migrate::DATA)?;
+    migrate::require(&connection, path, migrate::DATA)?;
     connection.execute_batch("BEGIN").at(path)?;
     intact(&connection, path, checked)?;
     let tables: Vec<(i64, String, String)> = connection
@@ -180,6 +180,7 @@ impl Table<'_> {
             ("ticks without their samples", include_str!("sql/check/empty_ticks.sql")),
             ("samples of no series", include_str!("sql/check/stray_samples.sql")),
             ("series that exist twice", include_str!("sql/check/double_series.sql")),
+            ("series of another connector", include_str!("sql/check/misplaced_series.sql")),
         ] {
             let sql = names(sql).replace("{table}", &self.id.to_string());
             let found = list(self.connection, &sql, [])?;
@@ -231,7 +232,7 @@ impl Table<'_> {
                 let keys = Keys::new(self.schema, &rows);
                 for (row, (id, hash)) in stored.iter().enumerate() {
                     if keys.hash(row, &mut bytes).to_be_bytes() != **hash {
-                        wrong.push(format!("series {id}"));
+                        wrong.push(format!("series {} of connector {}", number_in(*id), id >> NUMBER_BITS));
                     }
                 }
                 count += stored.len() as u64;

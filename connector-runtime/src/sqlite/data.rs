@@ -15,7 +15,7 @@ use super::{
     log::Log,
     place::Place,
     series::Series,
-    table::{self, Table},
+    table::{self, Table, ids_of},
 };
 use crate::model::{Millis, Outcome, TickRecord};
 use crate::store::StoreError;
@@ -308,7 +308,8 @@ impl DataFile {
         let values: Vec<&ColumnData> =
             schema.with_role(Role::Value).map(|(i, _)| &rows.columns()[i]).collect();
         let resolved = self.series.resolve(&self.connection, table, connector, &keys, fingerprint)?;
-        let mut series = resolved.series();
+        let mut numbers = resolved.numbers();
+        let first = *ids_of(tick).start();
         let mut json = String::new();
         let size = table.samples.rows;
         let many = rows.len() - rows.len() % size;
@@ -319,14 +320,11 @@ impl DataFile {
                 continue;
             }
             let mut insert = self.connection.prepare_cached(sql)?;
-            let (mut at, last) = (0, size * (3 + values.len()));
+            let (mut at, last) = (0, size * (1 + values.len()));
             for position in positions {
                 let row = resolved.row(position);
-                let (id, nth) = series.next().unwrap_or_default();
-                insert.raw_bind_parameter(at + 1, tick)?;
-                insert.raw_bind_parameter(at + 2, id)?;
-                insert.raw_bind_parameter(at + 3, nth)?;
-                at += 3;
+                at += 1;
+                insert.raw_bind_parameter(at, first + numbers.next().unwrap_or_default())?;
                 for column in &values {
                     at += 1;
                     match column {

@@ -8,7 +8,10 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags, ffi};
 
-use super::{fault::At, migrate};
+use super::{
+    fault::At,
+    migrate::{self, Step},
+};
 use crate::store::StoreError;
 
 const CONTROL: &str = "control";
@@ -75,7 +78,7 @@ pub(super) fn open_data(file: &Path) -> Result<Connection, StoreError> {
 pub(super) fn open_control_reader(dir: &Path) -> Result<Connection, StoreError> {
     let path = control_path(dir);
     let connection = open_reader(&path)?;
-    migrate::check(&connection, &path, migrate::CONTROL)?;
+    migrate::require(&connection, &path, migrate::CONTROL)?;
     Ok(connection)
 }
 
@@ -90,7 +93,7 @@ pub(super) fn open_reader(file: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-fn open_writer(file: &Path, patience: Duration, steps: &[&str]) -> Result<Connection, StoreError> {
+fn open_writer(file: &Path, patience: Duration, steps: &[Step]) -> Result<Connection, StoreError> {
     let flags =
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(file, flags).at(file)?;

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use chrono::DateTime;
-use connector_core::{ColumnType, Role, Schema};
+use connector_core::{Column, ColumnType, Role, Schema};
 use rusqlite::types::Value;
 
-use super::table::quote;
+use super::table::qualified;
 use crate::model::Millis;
 use crate::store::{RowQuery, StoreError};
 
@@ -23,7 +23,7 @@ pub(super) struct Filters {
 /// Conditions on the columns of one role.
 #[derive(Debug, Default)]
 pub(super) struct Conditions {
-    /// SQL for what SQLite can compare, each after an `AND`.
+    /// SQL for what SQLite can compare, each after an `AND`: `s` is the series, `x` the sample.
     pub(super) sql: String,
     pub(super) parameters: Vec<Value>,
     /// The maps, and the columns that are to hold them.
@@ -65,7 +65,7 @@ impl Filters {
             ColumnType::Dynamic => {
                 let map =
                     serde_json::from_str(value).map_err(|_| bad("a JSON object whose values are strings"))?;
-                self.of(column.role()).is_map(index, name, map);
+                self.of(column.role()).is_map(index, column, map);
                 return Ok(());
             }
             _ => return Err(bad("comparable to the column's type")),
@@ -78,7 +78,7 @@ impl Filters {
             return Ok(());
         }
         let conditions = self.of(column.role());
-        conditions.sql.push_str(&format!(" AND {} IS ?", quote(name)));
+        conditions.sql.push_str(&format!(" AND {} IS ?", qualified(column)));
         conditions.parameters.push(wanted);
         Ok(())
     }
@@ -89,11 +89,11 @@ impl Filters {
 }
 
 impl Conditions {
-    fn is_map(&mut self, index: usize, column: &str, map: BTreeMap<String, String>) {
+    fn is_map(&mut self, index: usize, column: &Column, map: BTreeMap<String, String>) {
         // Only what has the longest value in it is worth parsing.
         let plain = |text: &&String| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
         if let Some(value) = map.values().filter(plain).max_by_key(|value| value.len()) {
-            self.sql.push_str(&format!(" AND instr({}, ?) > 0", quote(column)));
+            self.sql.push_str(&format!(" AND instr({}, ?) > 0", qualified(column)));
             self.parameters.push(Value::Text(format!("\"{value}\"")));
         }
         self.maps.push((index, map));

@@ -1,5 +1,7 @@
 //! Brings a file to the newest layout: numbered steps, each applied once, its text checked ever after.
 
+mod tables;
+
 use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
@@ -8,15 +10,27 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::fault::At;
 use crate::store::StoreError;
 
+/// A step to the next layout.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Step {
+    /// What happens in every file.
+    File(&'static str),
+    /// What happens for each table of a file, see [`tables::apply`].
+    Tables(&'static str),
+}
+
 /// The steps to the newest layout of `control.db`.
-pub(super) const CONTROL: &[&str] = &[include_str!("sql/control/0001_connectors.sql")];
+pub(super) const CONTROL: &[Step] = &[Step::File(include_str!("sql/control/0001_connectors.sql"))];
 
 /// The steps to the newest layout of a file of tables.
-pub(super) const DATA: &[&str] =
-    &[include_str!("sql/data/0001_ticks.sql"), include_str!("sql/data/0002_epoch.sql")];
+pub(super) const DATA: &[Step] = &[
+    Step::File(include_str!("sql/data/0001_ticks.sql")),
+    Step::File(include_str!("sql/data/0002_epoch.sql")),
+    Step::Tables(include_str!("sql/data/0003_numbered_series.sql")),
+];
 
 /// Applies the steps that are missing, in one transaction: two processes that race do it once.
-pub(super) fn migrate(connection: &mut Connection, file: &Path, steps: &[&str]) -> Result<(), StoreError> {
+pub(super) fn migrate(connection: &mut Connection, file: &Path, steps: &[Step]) -> Result<(), StoreError> {
     if check(connection, file, steps)? == steps.len() {
         return Ok(());
     }
@@ -25,8 +39,16 @@ pub(super) fn migrate(connection: &mut Connection, file: &Path, steps: &[&str]) 
     transaction
         .execute_batch("CREATE TABLE IF NOT EXISTS \"$migrations\" (number INTEGER PRIMARY KEY, checksum INTEGER NOT NULL)")
         .at(file)?;
+    if done > 0 {
+        let (from, to) = (done, steps.len());
+        tracing::info!(file = %file.display(), from, to, "bringing a file to the newest layout");
+    }
     for (number, step) in (1_i64..).zip(steps).skip(done) {
-        transaction.execute_batch(step).at(file)?;
+        match step {
+            Step::File(sql) => transaction.execute_batch(sql),
+            Step::Tables(sql) => tables::apply(&transaction, sql),
+        }
+        .at(file)?;
         let row = (number, checksum(step));
         transaction.execute("INSERT INTO \"$migrations\" VALUES (?1, ?2)", row).at(file)?;
     }
@@ -35,7 +57,7 @@ pub(super) fn migrate(connection: &mut Connection, file: &Path, steps: &[&str]) 
 }
 
 /// How many of the steps were applied.
-pub(super) fn check(connection: &Connection, file: &Path, steps: &[&str]) -> Result<usize, StoreError> {
+pub(super) fn check(connection: &Connection, file: &Path, steps: &[Step]) -> Result<usize, StoreError> {
     let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).at(file)?;
     let known = newest(steps);
     if found > known {
@@ -57,10 +79,23 @@ pub(super) fn check(connection: &Connection, file: &Path, steps: &[&str]) -> Res
     Ok(done)
 }
 
-fn newest(steps: &[&str]) -> i64 {
+/// Makes sure that a file that is only read has the newest layout.
+pub(super) fn require(connection: &Connection, file: &Path, steps: &[Step]) -> Result<(), StoreError> {
+    let done = check(connection, file, steps)?;
+    if done < steps.len() {
+        return Err(StoreError::failed(
+            format!("{} has the layout of an earlier version: a daemon has to open its folder first", file.display()),
+            format!("it has layout {done}, and this version reads layout {}", steps.len()),
+        ));
+    }
+    Ok(())
+}
+
+fn newest(steps: &[Step]) -> i64 {
     i64::try_from(steps.len()).unwrap_or(i64::MAX)
 }
 
-fn checksum(step: &str) -> i64 {
-    xxh3_64(step.as_bytes()).cast_signed()
+fn checksum(step: &Step) -> i64 {
+    let (Step::File(sql) | Step::Tables(sql)) = step;
+    xxh3_64(sql.as_bytes()).cast_signed()
 }

@@ -15,7 +15,8 @@ use super::{
     control::{Control, NO_CONNECTOR},
     data,
     fault::At,
-    files, migrate,
+    files,
+    migrate::{self, Step},
     place::Place,
 };
 use crate::model::TickRecord;
@@ -119,7 +120,7 @@ impl Readers {
         permit(&self.streams).await
     }
 
-    fn on_control<T>(&self, read: impl FnOnce(&Control) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    pub(super) fn on_control<T>(&self, read: impl FnOnce(&Control) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let path = files::control_path(&self.dir);
         let Idle { connection, place } = self.take(&path, migrate::CONTROL)?;
         connection.execute_batch("BEGIN").at(&path)?;
@@ -146,14 +147,14 @@ impl Readers {
         Ok(Some(result))
     }
 
-    fn take(&self, path: &Path, steps: &[&str]) -> Result<Idle, StoreError> {
+    fn take(&self, path: &Path, steps: &[Step]) -> Result<Idle, StoreError> {
         while let Some(idle) = self.lock().get_mut(path).and_then(Vec::pop) {
             if idle.place.holds() {
                 return Ok(idle);
             }
         }
         let connection = files::open_reader(path)?;
-        migrate::check(&connection, path, steps)?;
+        migrate::require(&connection, path, steps)?;
         Ok(Idle { connection, place: Place::of(path) })
     }
 

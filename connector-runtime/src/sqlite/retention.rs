@@ -129,8 +129,8 @@ struct Pass<'a> {
     database: &'a str,
     before: Millis,
     done: Expired,
-    /// The greatest series in the deleted ticks, for each table and connector: of those up to it, some may be left
-    /// without a sample. Younger ones were created in ticks that are still there.
+    /// The greatest number of a series in the deleted ticks, for each table and connector: of those up to it, some may be
+    /// left without a sample.
     touched: BTreeMap<(i64, i64), i64>,
     told: Instant,
 }
@@ -184,8 +184,8 @@ impl<'a> Pass<'a> {
             let Some(unused) = self.store.readers.data(self.database, find).await?.flatten() else {
                 continue;
             };
-            for ids in unused.ids.chunks(SERIES) {
-                let unused = Unused { ids: ids.to_vec(), table: unused.table.clone(), seen: unused.seen };
+            for numbers in unused.numbers.chunks(SERIES) {
+                let unused = Unused { numbers: numbers.to_vec(), table: unused.table.clone(), seen: unused.seen };
                 let series = self.write(move |file| file.delete_series(&unused, table, connector)).await?;
                 self.count(Expired { series, ..Expired::default() });
             }

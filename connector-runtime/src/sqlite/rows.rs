@@ -6,7 +6,7 @@
 use std::collections::{BinaryHeap, HashMap};
 use std::path::Path;
 
-use connector_core::{ColumnType, Role, Schema};
+use connector_core::{Column, ColumnType, Role, Schema};
 use rusqlite::types::ValueRef;
 use rusqlite::{CachedStatement, Connection, Row, ToSql, params_from_iter};
 use tokio::sync::{mpsc, oneshot};
@@ -16,7 +16,7 @@ use super::{
     fault::At,
     filter::{Conditions, Filters, is_map},
     read::{Readers, off_the_runtime},
-    table::{quote, schema_from_json},
+    table::{LAST_NUMBER, NUMBER_BITS, ids_of, number_in, qualified, quote, schema_from_json},
 };
 use crate::model::Millis;
 use crate::store::{Cell, RowQuery, RowStream, StoreError};
@@ -117,27 +117,34 @@ fn read_table(
     filters: &Filters,
     mut output: Output<'_>,
 ) -> rusqlite::Result<()> {
-    let mut samples = Samples::new(connection, name, schema, &filters.values)?;
+    let samples = Samples { connection, name, schema, values: &filters.values };
     let span = (filters.since, filters.until);
     if filters.keys.is_empty() {
+        let mut tick_by_tick = samples.tick_by_tick()?;
         let mut ledger = connection.prepare_cached(include_str!("sql/data/walk_table.sql"))?;
         let mut ticks = ledger.query((name, span.0, span.1))?;
         while output.is_wanted() {
             let Some(row) = ticks.next()? else { break };
-            samples.read_all(tick(row)?, &mut output)?;
+            tick_by_tick.read_all(tick(row)?, &mut output)?;
         }
     } else {
         let series = matching_series(connection, name, schema, &filters.keys)?;
-        if series.len() <= FEW {
-            walk_few(connection, span, &series, |tick, ids| samples.read(tick, ids, &mut output))?;
+        if let (1, Some((connector, [number]))) =
+            (series.len(), series.iter().next().map(|(connector, numbers)| (*connector, &numbers[..])))
+        {
+            samples.read_one(span, connector, *number, &mut output)?;
+        } else if series.len() <= FEW {
+            let mut samples = samples.tick_by_tick()?;
+            walk_few(connection, span, &series, |tick, numbers| samples.read(tick, numbers, &mut output))?;
         } else {
+            let mut samples = samples.tick_by_tick()?;
             let mut ledger = connection.prepare_cached(include_str!("sql/data/walk_table.sql"))?;
             let mut ticks = ledger.query((name, span.0, span.1))?;
             while output.is_wanted() {
                 let Some(row) = ticks.next()? else { break };
                 let tick = tick(row)?;
-                if let Some(ids) = series.get(&tick.connector) {
-                    samples.read(tick, ids, &mut output)?;
+                if let Some(numbers) = series.get(&tick.connector) {
+                    samples.read(tick, numbers, &mut output)?;
                 }
             }
         }
@@ -169,8 +176,8 @@ fn walk_few(
         if let Some(row) = ledgers[ledger].next()? {
             newest.push((tick(row)?, ledger));
         }
-        let ids = series.get(&next.connector).map_or(&[][..], Vec::as_slice);
-        if !visit(next, ids)? {
+        let numbers = series.get(&next.connector).map_or(&[][..], Vec::as_slice);
+        if !visit(next, numbers)? {
             break;
         }
     }
@@ -181,17 +188,16 @@ fn tick(row: &Row<'_>) -> rusqlite::Result<Tick> {
     Ok(Tick { id: row.get(0)?, connector: row.get(1)?, scheduled_for: row.get(2)? })
 }
 
-/// The series whose keys are wanted, by connector, each in order.
+/// The numbers of the series whose keys are wanted, by connector, each in order.
 fn matching_series(
     connection: &Connection,
     name: &str,
     schema: &Schema,
     keys: &Conditions,
 ) -> rusqlite::Result<HashMap<i64, Vec<i64>>> {
-    let maps: String =
-        keys.maps.iter().map(|(i, _)| format!(", {}", quote(schema.columns()[*i].name()))).collect();
+    let maps: String = keys.maps.iter().map(|(i, _)| format!(", {}", qualified(&schema.columns()[*i]))).collect();
     let sql = format!(
-        "SELECT \"$connector\", \"$id\"{maps} FROM {} WHERE true{} ORDER BY \"$id\"",
+        "SELECT s.\"$connector\", s.\"$id\"{maps} FROM {} s WHERE true{} ORDER BY s.\"$id\"",
         quote(&format!("{name}$series")),
         keys.sql
     );
@@ -204,91 +210,73 @@ fn matching_series(
             same = same && is_map(row.get_ref(2 + i)?.as_str()?, map);
         }
         if same {
-            series.entry(row.get(0)?).or_default().push(row.get(1)?);
+            series.entry(row.get(0)?).or_default().push(number_in(row.get(1)?));
         }
     }
     Ok(series)
 }
 
-/// Reads the rows of ticks.
-struct Samples<'a> {
-    shape: Shape<'a>,
-    /// Of all series.
-    all: CachedStatement<'a>,
-    /// Of one.
-    one: CachedStatement<'a>,
-    /// How many a tick has.
-    count: CachedStatement<'a>,
-}
-
-/// What the rows are like, and which of them are wanted.
+/// The rows of a table, and which of them are wanted.
 #[derive(Clone, Copy)]
-struct Shape<'a> {
+struct Samples<'a> {
+    connection: &'a Connection,
+    name: &'a str,
     schema: &'a Schema,
     values: &'a Conditions,
 }
 
 impl<'a> Samples<'a> {
-    fn new(
-        connection: &'a Connection,
-        name: &str,
-        schema: &'a Schema,
-        values: &'a Conditions,
-    ) -> rusqlite::Result<Self> {
-        let columns: String = schema
-            .columns()
-            .iter()
-            .filter(|column| column.role() != Role::Time)
-            .map(|column| format!(", {}", quote(column.name())))
-            .collect();
-        // CROSS JOIN keeps the order: the samples of a tick, then the series of each.
-        let sql = |series: &str| {
-            format!(
-                "SELECT x.\"$series\"{columns} FROM {} x CROSS JOIN {} s ON s.\"$id\" = x.\"$series\" \
-                 WHERE x.\"$tick\" = ?{series}{} ORDER BY x.\"$series\", x.\"$nth\"",
-                quote(&format!("{name}$samples")),
-                quote(&format!("{name}$series")),
-                values.sql
-            )
-        };
-        Ok(Self {
-            shape: Shape { schema, values },
-            all: connection.prepare_cached(&sql(""))?,
-            one: connection.prepare_cached(&sql(" AND x.\"$series\" = ?"))?,
-            count: connection.prepare_cached("SELECT rows FROM \"$ticks\" WHERE id = ?1")?,
+    /// A query whose rows begin with the sample's id, and go on with the columns. `CROSS JOIN` keeps the order in which
+    /// `from` names the ledger as `t`, the series as `s`, and the samples as `x`.
+    fn prepare(&self, time: &str, from: &str, order: &str) -> rusqlite::Result<CachedStatement<'a>> {
+        let columns = self.schema.columns().iter().map(|column| match column.role() {
+            Role::Time => format!(", {time}"),
+            _ => format!(", {}", qualified(column)),
+        });
+        let from = from
+            .replace("{samples}", &quote(&format!("{}$samples", self.name)))
+            .replace("{series}", &quote(&format!("{}$series", self.name)));
+        let columns: String = columns.collect();
+        let values = &self.values.sql;
+        self.connection.prepare_cached(&format!("SELECT x.\"$id\"{columns} FROM {from}{values} ORDER BY {order}"))
+    }
+
+    fn tick_by_tick(self) -> rusqlite::Result<TickByTick<'a>> {
+        let all = format!(
+            "{{samples}} x CROSS JOIN {{series}} s ON s.\"$id\" = ?3 + (x.\"$id\" & {LAST_NUMBER}) \
+             WHERE x.\"$id\" BETWEEN ?1 AND ?2"
+        );
+        let one = "{samples} x CROSS JOIN {series} s ON s.\"$id\" = ?2 WHERE x.\"$id\" = ?1";
+        Ok(TickByTick {
+            all: self.prepare("?4", &all, "x.\"$id\"")?,
+            one: self.prepare("?3", one, "x.\"$id\"")?,
+            count: self.connection.prepare_cached("SELECT rows FROM \"$ticks\" WHERE id = ?1")?,
+            samples: self,
         })
     }
 
-    /// All rows of a tick. Returns whether to go on.
-    fn read_all(&mut self, tick: Tick, output: &mut Output<'_>) -> rusqlite::Result<bool> {
-        self.shape.query(&mut self.all, &[tick.id], tick, |_| true, output)
+    /// The rows of a single series: along its connector's ledger, in one query.
+    fn read_one(
+        self,
+        (since, until): (Millis, Millis),
+        connector: i64,
+        number: i64,
+        output: &mut Output<'_>,
+    ) -> rusqlite::Result<()> {
+        let from = format!(
+            "{{series}} s CROSS JOIN \"$ticks\" t CROSS JOIN {{samples}} x ON x.\"$id\" = (t.id << {NUMBER_BITS}) + ?2 \
+             WHERE s.\"$id\" = ?1 AND t.connector = ?3 AND t.scheduled_for BETWEEN ?4 AND ?5"
+        );
+        let mut statement = self.prepare("t.scheduled_for", &from, "t.scheduled_for DESC")?;
+        let series = ids_of(connector).start() + number;
+        self.query(&mut statement, &[series, number, connector, since, until], |_| true, output).map(drop)
     }
 
-    /// The rows of some series in a tick. Returns whether to go on.
-    fn read(&mut self, tick: Tick, ids: &[i64], output: &mut Output<'_>) -> rusqlite::Result<bool> {
-        let many = match i64::try_from(ids.len()) {
-            Ok(ids) if ids > 64 => ids > self.count.query_row([tick.id], |row| row.get::<_, i64>(0))? / 4,
-            _ => false,
-        };
-        if many {
-            let wanted = |id: i64| ids.binary_search(&id).is_ok();
-            return self.shape.query(&mut self.all, &[tick.id], tick, wanted, output);
-        }
-        for id in ids {
-            if !self.shape.query(&mut self.one, &[tick.id, *id], tick, |_| true, output)? {
-                return Ok(false);
-            }
-        }
-        Ok(output.is_wanted())
-    }
-}
-
-impl Shape<'_> {
+    /// Returns whether to go on.
     fn query(
         self,
         statement: &mut CachedStatement<'_>,
         place: &[i64],
-        tick: Tick,
         wanted: impl Fn(i64) -> bool,
         output: &mut Output<'_>,
     ) -> rusqlite::Result<bool> {
@@ -299,10 +287,10 @@ impl Shape<'_> {
         let values = self.values.parameters.iter().map(|value| value as &dyn ToSql);
         let mut rows = statement.query(params_from_iter(place.chain(values)))?;
         while let Some(row) = rows.next()? {
-            if !wanted(row.get(0)?) {
+            if !wanted(number_in(row.get(0)?)) {
                 continue;
             }
-            let cells = self.cells(tick.scheduled_for, row)?;
+            let cells = self.cells(row)?;
             let kept = self.values.maps.iter().all(|(column, map)| match &cells[*column] {
                 Cell::Json(json) => is_map(json, map),
                 _ => false,
@@ -314,13 +302,8 @@ impl Shape<'_> {
         Ok(true)
     }
 
-    fn cells(self, scheduled_for: Millis, row: &Row<'_>) -> rusqlite::Result<Vec<Cell>> {
-        let mut at = 0;
-        let mut cell = |column: &connector_core::Column| {
-            if column.role() == Role::Time {
-                return Ok(Cell::Timestamp(scheduled_for));
-            }
-            at += 1;
+    fn cells(self, row: &Row<'_>) -> rusqlite::Result<Vec<Cell>> {
+        let cell = |(at, column): (usize, &Column)| {
             Ok(match (column.kind(), row.get_ref(at)?) {
                 (_, ValueRef::Null) => Cell::Null,
                 (ColumnType::Timestamp, _) => Cell::Timestamp(row.get(at)?),
@@ -329,6 +312,54 @@ impl Shape<'_> {
                 _ => Cell::Text(row.get(at)?),
             })
         };
-        self.schema.columns().iter().map(&mut cell).collect()
+        (1..).zip(self.schema.columns()).map(cell).collect()
+    }
+}
+
+/// Reads the rows of one tick after the other.
+struct TickByTick<'a> {
+    samples: Samples<'a>,
+    /// Of all series.
+    all: CachedStatement<'a>,
+    /// Of one.
+    one: CachedStatement<'a>,
+    /// How many a tick has.
+    count: CachedStatement<'a>,
+}
+
+impl TickByTick<'_> {
+    /// All rows of a tick. Returns whether to go on.
+    fn read_all(&mut self, tick: Tick, output: &mut Output<'_>) -> rusqlite::Result<bool> {
+        self.read_many(tick, |_| true, output)
+    }
+
+    /// The rows of some series in a tick. Returns whether to go on.
+    fn read(&mut self, tick: Tick, numbers: &[i64], output: &mut Output<'_>) -> rusqlite::Result<bool> {
+        let many = match i64::try_from(numbers.len()) {
+            Ok(len) if len > 64 => len > self.count.query_row([tick.id], |row| row.get::<_, i64>(0))? / 4,
+            _ => false,
+        };
+        if many {
+            return self.read_many(tick, |number| numbers.binary_search(&number).is_ok(), output);
+        }
+        let (sample, series) = (*ids_of(tick.id).start(), *ids_of(tick.connector).start());
+        for number in numbers {
+            let place = [sample + number, series + number, tick.scheduled_for];
+            if !self.samples.query(&mut self.one, &place, |_| true, output)? {
+                return Ok(false);
+            }
+        }
+        Ok(output.is_wanted())
+    }
+
+    fn read_many(
+        &mut self,
+        tick: Tick,
+        wanted: impl Fn(i64) -> bool,
+        output: &mut Output<'_>,
+    ) -> rusqlite::Result<bool> {
+        let (ids, series) = (ids_of(tick.id), *ids_of(tick.connector).start());
+        let place = [*ids.start(), *ids.end(), series, tick.scheduled_for];
+        self.samples.query(&mut self.all, &place, wanted, output)
     }
 }

@@ -1,17 +1,23 @@
-//! From the keys of a tick's rows to the ids of their series.
+//! From the keys of a tick's rows to the numbers of their series.
 //!
 //! Nearly every tick brings the keys of the last one in the same order, so a connector's last tick is remembered as one
-//! fingerprint and the ids as runs of consecutive numbers: a few bytes for a thousand rows. When the fingerprint
-//! differs, each row is looked up by its own hash, in memory and then in the file. Samples are written in the order of
-//! their series, in which they lie in the file, so that each is appended.
+//! fingerprint and the numbers as runs of consecutive ones: a few bytes for a thousand rows. When the fingerprint
+//! differs, each row is looked up by its own hash, in memory and then in the file. A key that comes again in the same
+//! tick is a series of its own. Samples are written in the order of their numbers, in which they lie in the file, so that
+//! each is appended.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::fmt;
 use std::hash::{BuildHasherDefault, Hasher};
 
 use connector_core::ColumnData;
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension};
 
-use super::{keys::Keys, table::Table};
+use super::{
+    keys::Keys,
+    table::{LAST_NUMBER, Table, ids_of, number_in},
+};
 
 /// After so many ticks in a row that changed nothing, the hashes of single rows are forgotten.
 const STEADY: u8 = 3;
@@ -24,15 +30,14 @@ pub(super) struct Series {
     bytes: Vec<u8>,
 }
 
-/// Samples whose series have consecutive ids, each for the `nth` time in its tick.
+/// Consecutive numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Run {
     first: i64,
-    nth: i64,
     len: usize,
 }
 
-/// The series of a tick's rows, in their own order.
+/// The series of a tick's rows, in the order of their numbers.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Resolved {
     runs: Vec<Run>,
@@ -41,27 +46,27 @@ pub(super) struct Resolved {
 }
 
 impl Resolved {
-    /// Of each row's `(series, nth, row)`.
-    fn new(mut found: Vec<(i64, i64, u32)>) -> Self {
+    /// Of each row's `(number, row)`.
+    fn new(mut found: Vec<(i64, u32)>) -> Self {
         let mut rows = Vec::new();
         if !found.is_sorted() {
             found.sort_unstable();
-            rows = found.iter().map(|(_, _, row)| *row).collect();
+            rows = found.iter().map(|(_, row)| *row).collect();
         }
         let mut runs: Vec<Run> = Vec::new();
-        for (id, nth, _) in found {
+        for (number, _) in found {
             match runs.last_mut() {
-                Some(run) if run.nth == nth && run.first + run.len as i64 == id => run.len += 1,
-                _ => runs.push(Run { first: id, nth, len: 1 }),
+                Some(run) if run.first + run.len as i64 == number => run.len += 1,
+                _ => runs.push(Run { first: number, len: 1 }),
             }
         }
         runs.shrink_to_fit();
         Self { runs, rows }
     }
 
-    /// The id of each series, and for which time it comes.
-    pub(super) fn series(&self) -> impl Iterator<Item = (i64, i64)> {
-        self.runs.iter().flat_map(|run| (run.first..).take(run.len).map(|id| (id, run.nth)))
+    /// The number of each series.
+    pub(super) fn numbers(&self) -> impl Iterator<Item = i64> {
+        self.runs.iter().flat_map(|run| (run.first..).take(run.len))
     }
 
     /// The row of the series at that position.
@@ -75,17 +80,20 @@ struct Known {
     fingerprint: Option<u128>,
     resolved: Resolved,
     steady: u8,
-    ids: Ids,
+    numbers: Numbers,
     round: u64,
 }
 
-type Ids = HashMap<u128, Slot, BuildHasherDefault<Hashed>>;
+/// By a key's hash, and for which time it comes in a tick.
+type Numbers = HashMap<(u128, u32), Slot, BuildHasherDefault<Hashed>>;
 
 #[derive(Clone, Copy, Debug)]
 struct Slot {
-    id: i64,
+    number: i64,
+    /// When it came last.
     round: u64,
-    nth: i64,
+    /// How often the key came again in that round, of the first series with a key.
+    repeats: u32,
 }
 
 impl Series {
@@ -108,11 +116,12 @@ impl Series {
         if known.fingerprint == Some(fingerprint) {
             known.steady = known.steady.saturating_add(1);
             if known.steady == STEADY {
-                known.ids = Ids::default();
+                known.numbers = Numbers::default();
             }
         } else {
-            let new = known.look_up(connection, table, connector, keys, &mut self.bytes)?;
-            insert(connection, table, connector, keys, &new)?;
+            let mut file = File::new(connection, table, connector)?;
+            known.look_up(&mut file, keys, &mut self.bytes)?;
+            insert(connection, table, connector, keys, &file.new)?;
             known.fingerprint = Some(fingerprint);
             known.steady = 0;
         }
@@ -120,71 +129,133 @@ impl Series {
     }
 }
 
-/// A series that the file does not hold yet.
-struct New {
-    row: usize,
-    hash: u128,
-    id: i64,
-}
-
 impl Known {
     fn look_up(
         &mut self,
-        connection: &Connection,
-        table: &Table,
-        connector: i64,
+        file: &mut File<'_>,
         keys: &Keys<'_>,
         bytes: &mut Vec<u8>,
-    ) -> rusqlite::Result<Vec<New>> {
-        let mut find = connection.prepare_cached(&table.find_series)?;
-        let any: bool =
-            connection.prepare_cached(&table.any_series)?.query_row([connector], |row| row.get(0))?;
-        let mut last: Option<i64> = None;
-        let mut new = Vec::new();
-        let mut resolved = Vec::with_capacity(keys.rows());
+    ) -> rusqlite::Result<()> {
         self.round += 1;
-        for row in 0..keys.rows() {
-            let hash = keys.hash(row, bytes);
-            let slot = match self.ids.entry(hash) {
-                std::collections::hash_map::Entry::Occupied(slot) => {
-                    let slot = slot.into_mut();
-                    slot.nth = if slot.round == self.round { slot.nth + 1 } else { 0 };
-                    slot.round = self.round;
-                    slot
+        let mut resolved = Vec::with_capacity(keys.rows());
+        // A column of keys has at most 2^31 rows.
+        for row in 0..keys.rows() as u32 {
+            let hash = keys.hash(row as usize, bytes);
+            let number = match self.numbers.get_mut(&(hash, 0)) {
+                Some(first) if first.round == self.round => {
+                    first.repeats += 1;
+                    let nth = first.repeats;
+                    self.number(file, row, hash, nth)?
                 }
-                std::collections::hash_map::Entry::Vacant(vacant) => {
-                    let mut found = None;
-                    if any {
-                        let mut rows = find.query((connector, hash.to_be_bytes()))?;
-                        found = rows.next()?.map(|row| row.get(0)).transpose()?;
-                    }
-                    let id = match found {
-                        Some(id) => id,
-                        None => {
-                            let before = match last {
-                                Some(id) => id,
-                                None => connection
-                                    .prepare_cached(&table.last_series)?
-                                    .query_row([], |row| row.get(0))?,
-                            };
-                            last = Some(before + 1);
-                            new.push(New { row, hash, id: before + 1 });
-                            before + 1
-                        }
-                    };
-                    vacant.insert(Slot { id, round: self.round, nth: 0 })
+                Some(first) => {
+                    (first.round, first.repeats) = (self.round, 0);
+                    first.number
                 }
+                None => self.number(file, row, hash, 0)?,
             };
-            // A column of keys has at most 2^31 rows.
-            resolved.push((slot.id, slot.nth, row as u32));
+            resolved.push((number, row));
         }
-        if self.ids.len() > 2 * keys.rows() + 1_000 {
-            self.ids.retain(|_, slot| slot.round == self.round);
+        if self.numbers.len() > 2 * keys.rows() + 1_000 {
+            self.numbers.retain(|_, slot| slot.round == self.round);
         }
         self.resolved = Resolved::new(resolved);
-        Ok(new)
+        Ok(())
+    }
+
+    fn number(&mut self, file: &mut File<'_>, row: u32, hash: u128, nth: u32) -> rusqlite::Result<i64> {
+        let slot = match self.numbers.entry((hash, nth)) {
+            Entry::Occupied(slot) => slot.into_mut(),
+            Entry::Vacant(vacant) => {
+                let number = file.number(row, hash, nth)?;
+                vacant.insert(Slot { number, round: 0, repeats: 0 })
+            }
+        };
+        slot.round = self.round;
+        Ok(slot.number)
     }
 }
+
+/// The series of a connector, as the file holds them.
+struct File<'a> {
+    connection: &'a Connection,
+    table: &'a Table,
+    connector: i64,
+    /// The greatest id that it has.
+    last: Option<i64>,
+    free: Free,
+    new: Vec<New>,
+}
+
+/// A series that the file does not hold yet.
+struct New {
+    row: u32,
+    hash: u128,
+    nth: u32,
+    id: i64,
+}
+
+impl<'a> File<'a> {
+    fn new(connection: &'a Connection, table: &'a Table, connector: i64) -> rusqlite::Result<Self> {
+        let ids = ids_of(connector);
+        let mut last = connection.prepare_cached(&table.last_series)?;
+        let last: Option<i64> = last.query_row([ids.start(), ids.end()], |row| row.get(0))?;
+        let free = Free { next: last.unwrap_or(*ids.start()) + 1, reuses: false };
+        Ok(Self { connection, table, connector, last, free, new: Vec::new() })
+    }
+
+    /// The number of a series, a new one if there is none.
+    fn number(&mut self, row: u32, hash: u128, nth: u32) -> rusqlite::Result<i64> {
+        if self.last.is_some() {
+            let mut find = self.connection.prepare_cached(&self.table.find_series)?;
+            let place = (self.connector, hash.to_be_bytes(), nth);
+            if let Some(id) = find.query_row(place, |row| row.get(0)).optional()? {
+                return Ok(number_in(id));
+            }
+        }
+        let id = self.free.take(self.connection, self.table, self.connector)?;
+        self.new.push(New { row, hash, nth, id });
+        Ok(number_in(id))
+    }
+}
+
+/// Ids that no series of a connector has: those after its last one, and when there are none left, those of deleted ones.
+struct Free {
+    next: i64,
+    reuses: bool,
+}
+
+impl Free {
+    fn take(&mut self, connection: &Connection, table: &Table, connector: i64) -> rusqlite::Result<i64> {
+        let ids = ids_of(connector);
+        if self.next > *ids.end() && !self.reuses {
+            (self.next, self.reuses) = (ids.start() + 1, true);
+        }
+        if self.reuses {
+            let mut find = connection.prepare_cached(&table.free_series)?;
+            let free: Option<i64> = find.query_row([self.next, *ids.end()], |row| row.get(0))?;
+            let free = free.filter(|id| ids.contains(id));
+            self.next = free.ok_or_else(|| rusqlite::Error::ToSqlConversionFailure(Box::new(Full)))?;
+        }
+        self.next += 1;
+        Ok(self.next - 1)
+    }
+}
+
+/// Why a connector cannot have one more series.
+#[derive(Debug)]
+struct Full;
+
+impl fmt::Display for Full {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "the connector has {LAST_NUMBER} series in this table, and there can be no more: a retention deletes those \
+             without rows, another table begins anew"
+        )
+    }
+}
+
+impl std::error::Error for Full {}
 
 fn insert(
     connection: &Connection,
@@ -207,16 +278,17 @@ fn insert(
                 statement.raw_bind_parameter(at + 1, series.id)?;
                 statement.raw_bind_parameter(at + 2, connector)?;
                 statement.raw_bind_parameter(at + 3, series.hash.to_be_bytes())?;
-                at += 3;
+                statement.raw_bind_parameter(at + 4, series.nth)?;
+                at += 4;
                 for column in keys.columns() {
                     at += 1;
                     match column {
                         ColumnData::String(strings) => {
-                            statement.raw_bind_parameter(at, strings.get(series.row))?;
+                            statement.raw_bind_parameter(at, strings.get(series.row as usize))?;
                         }
                         ColumnData::Dynamic(maps) => {
                             json.clear();
-                            maps.write_json(series.row, &mut json);
+                            maps.write_json(series.row as usize, &mut json);
                             statement.raw_bind_parameter(at, json.as_str())?;
                         }
                         _ => statement.raw_bind_parameter(at, rusqlite::types::Null)?,
@@ -247,19 +319,44 @@ impl Hasher for Hashed {
     fn write_u128(&mut self, hash: u128) {
         self.0 = hash as u64;
     }
+
+    fn write_u32(&mut self, nth: u32) {
+        self.0 = self.0.wrapping_add(u64::from(nth));
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use connector_core::{Column, ColumnType, Schema};
+
     use super::*;
 
     #[test]
     fn samples_are_written_in_the_order_of_their_series() {
-        let resolved = Resolved::new(vec![(3, 0, 0), (1, 0, 1), (2, 0, 2), (1, 1, 3)]);
-        assert_eq!(resolved.series().collect::<Vec<_>>(), [(1, 0), (1, 1), (2, 0), (3, 0)]);
+        let resolved = Resolved::new(vec![(4, 0), (1, 1), (3, 2), (2, 3)]);
+        assert_eq!(resolved.numbers().collect::<Vec<_>>(), [1, 2, 3, 4]);
         assert_eq!((0..4).map(|position| resolved.row(position)).collect::<Vec<_>>(), [1, 3, 2, 0]);
-        let ordered = Resolved::new((0..1000).map(|n| (n + 5, 0, n as u32)).collect());
-        assert_eq!(ordered.runs, [Run { first: 5, nth: 0, len: 1000 }]);
+        let ordered = Resolved::new((0..1000).map(|n| (n + 5, n as u32)).collect());
+        assert_eq!(ordered.runs, [Run { first: 5, len: 1000 }]);
         assert_eq!((ordered.rows.len(), ordered.row(7)), (0, 7));
+    }
+
+    #[test]
+    fn a_connector_whose_numbers_are_all_taken_is_told() {
+        let schema = Schema::new([Column::time("at"), Column::key("name", ColumnType::String)]).unwrap();
+        let connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch("CREATE TABLE \"t$series\" (\"$id\" INTEGER PRIMARY KEY)").unwrap();
+        let table = Table::new(1, "t", schema);
+        let ids = ids_of(7);
+        for id in [ids.end() - 2, ids.end() - 1, *ids.end()] {
+            connection.execute("INSERT INTO \"t$series\" VALUES (?1)", [id]).unwrap();
+        }
+        let mut free = Free { next: ids.end() - 4, reuses: true };
+        assert_eq!(free.take(&connection, &table, 7).unwrap(), ids.end() - 4);
+        assert_eq!(free.take(&connection, &table, 7).unwrap(), ids.end() - 3);
+        for _ in 0..2 {
+            let error = free.take(&connection, &table, 7).unwrap_err().to_string();
+            assert!(error.contains("has 16777215 series in this table"), "{error}");
+        }
     }
 }

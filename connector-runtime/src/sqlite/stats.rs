@@ -64,7 +64,7 @@ pub struct ConnectorStats {
 pub struct Amount {
     /// Rows.
     pub rows: u64,
-    /// Distinct keys.
+    /// Distinct keys. One that a tick repeats counts for each time.
     pub series: u64,
     /// Ticks with rows.
     pub ticks: u64,
@@ -111,7 +111,7 @@ pub fn stats(dir: &Path) -> Result<Vec<DatabaseStats>, StoreError> {
     for (database, _) in pairs("SELECT DISTINCT database COLLATE NOCASE, '' FROM targets ORDER BY 1")? {
         let path = files::data_path(dir, &database)?;
         let connection = files::open_reader(&path)?;
-        migrate::check(&connection, &path, migrate::DATA)?;
+        migrate::require(&connection, &path, migrate::DATA)?;
         connection.execute_batch("BEGIN").at(&path)?;
         all.push(read(&connection, database, &names).at(&path)?);
     }

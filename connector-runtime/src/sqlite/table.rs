@@ -2,8 +2,13 @@
 //!
 //! A table `t` is a view over three tables: the ledger of ticks, `t$series` with each distinct key once, and
 //! `t$samples` with the values of a series in a tick. `$` cannot be in a user's name, so nothing can clash.
+//!
+//! A connector's series are numbered from one. The number is the low part of two ids, each the key of its table: after
+//! the connector's in `t$series`, after the tick's in `t$samples`. So a sample costs its values and one integer, is
+//! appended, and leads to its tick and, with the tick's connector, to its series.
 
 use std::fmt::Write as _;
+use std::ops::RangeInclusive;
 
 use connector_core::{Column, ColumnType, Role, Schema};
 use serde::Deserialize;
@@ -11,8 +16,29 @@ use serde::Deserialize;
 /// SQLite takes no more parameters in one statement.
 const MAX_PARAMETERS: usize = 32_766;
 
+/// What the planner is told of the samples after the first of a tick's, and of those before its last: both together are
+/// few.
+const PART_OF_A_TICK: &str = "0.0002";
+
 /// Rows in one insert: more gain nothing measurable.
 const ROWS_AN_INSERT: usize = 50;
+
+/// The bits of an id that are the number of a series.
+pub(super) const NUMBER_BITS: u32 = 24;
+
+/// The greatest number that a series can have.
+pub(super) const LAST_NUMBER: i64 = (1 << NUMBER_BITS) - 1;
+
+/// The ids of all series of a connector, or of all samples of a tick: those with the numbers from zero on.
+pub(super) fn ids_of(owner: i64) -> RangeInclusive<i64> {
+    let first = owner << NUMBER_BITS;
+    first..=first | LAST_NUMBER
+}
+
+/// The number of the series that an id ends with.
+pub(super) fn number_in(id: i64) -> i64 {
+    id & LAST_NUMBER
+}
 
 /// A table, and the statements that write it.
 #[derive(Debug)]
@@ -22,8 +48,8 @@ pub(super) struct Table {
     pub(super) samples: Insert,
     pub(super) series: Insert,
     pub(super) find_series: String,
-    pub(super) any_series: String,
     pub(super) last_series: String,
+    pub(super) free_series: String,
 }
 
 /// An insert of one row, and the same of many.
@@ -41,12 +67,19 @@ impl Table {
             id,
             samples: Insert::new(
                 &quote(&format!("{name}$samples")),
-                3 + schema.with_role(Role::Value).count(),
+                1 + schema.with_role(Role::Value).count(),
             ),
-            series: Insert::new(&series, 3 + schema.with_role(Role::Key).count()),
-            find_series: format!("SELECT \"$id\" FROM {series} WHERE \"$connector\" = ?1 AND \"$hash\" = ?2"),
-            any_series: format!("SELECT EXISTS (SELECT 1 FROM {series} WHERE \"$connector\" = ?1)"),
-            last_series: format!("SELECT coalesce(max(\"$id\"), 0) FROM {series}"),
+            series: Insert::new(&series, 4 + schema.with_role(Role::Key).count()),
+            find_series: format!(
+                "SELECT \"$id\" FROM {series} WHERE \"$connector\" = ?1 AND \"$hash\" = ?2 AND \"$nth\" = ?3"
+            ),
+            last_series: format!("SELECT max(\"$id\") FROM {series} WHERE \"$id\" BETWEEN ?1 AND ?2"),
+            free_series: format!(
+                "SELECT coalesce((SELECT ?1 WHERE NOT EXISTS (SELECT 1 FROM {series} WHERE \"$id\" = ?1)), \
+                   (SELECT s.\"$id\" + 1 FROM {series} s WHERE s.\"$id\" >= ?1 AND s.\"$id\" < ?2 \
+                      AND NOT EXISTS (SELECT 1 FROM {series} n WHERE n.\"$id\" = s.\"$id\" + 1) \
+                    ORDER BY s.\"$id\" LIMIT 1))"
+            ),
             schema,
         }
     }
@@ -74,12 +107,7 @@ pub(super) fn create(name: &str, schema: &Schema) -> String {
     for column in schema.columns() {
         let name = quote(column.name());
         let separator = if visible.is_empty() { "" } else { ", " };
-        let from = match column.role() {
-            Role::Time => "t.scheduled_for".to_owned(),
-            Role::Key => format!("s.{name}"),
-            Role::Value => format!("x.{name}"),
-        };
-        let _ = write!(visible, "{separator}{from} AS {name}");
+        let _ = write!(visible, "{separator}{} AS {name}", qualified(column));
         match column.role() {
             Role::Time => {}
             Role::Key => drop(write!(keys, ", {name} {}", affinity(column.kind()))),
@@ -88,37 +116,50 @@ pub(super) fn create(name: &str, schema: &Schema) -> String {
     }
     format!(
         "CREATE TABLE {series} (\"$id\" INTEGER PRIMARY KEY, \"$connector\" INTEGER NOT NULL, \
-           \"$hash\" BLOB NOT NULL{keys}, UNIQUE (\"$connector\", \"$hash\"));
-         CREATE TABLE {samples} (\"$tick\" INTEGER NOT NULL, \"$series\" INTEGER NOT NULL, \
-           \"$nth\" INTEGER NOT NULL{values}, PRIMARY KEY (\"$tick\", \"$series\", \"$nth\")) WITHOUT ROWID;
+           \"$hash\" BLOB NOT NULL, \"$nth\" INTEGER NOT NULL{keys}, UNIQUE (\"$connector\", \"$hash\", \"$nth\"));
+         CREATE TABLE {samples} (\"$id\" INTEGER PRIMARY KEY{values});
          CREATE VIEW {view} AS SELECT {visible} FROM {series} s \
            JOIN \"$ticks\" t ON t.connector = s.\"$connector\" \
-           JOIN {samples} x ON x.\"$tick\" = t.id AND x.\"$series\" = s.\"$id\";
+           JOIN {samples} x ON {join};
          {}",
-        plan(name, schema)
+        plan(name, schema),
+        join = join("s", "t", "x"),
+    )
+}
+
+/// How samples belong to their series and ticks, in each direction that a query may take: from a tick and a series to
+/// the sample, from a tick to all of its samples, and from a sample to its series.
+///
+/// The planner is told how few of all samples are those of a tick. It would not guess, and read all series instead.
+fn join(series: &str, tick: &str, sample: &str) -> String {
+    let (s, t, x) = (format!("{series}.\"$id\""), format!("{tick}.id"), format!("{sample}.\"$id\""));
+    format!(
+        "{x} = ({t} << {NUMBER_BITS}) + ({s} & {LAST_NUMBER}) \
+         AND likelihood({x} >= {t} << {NUMBER_BITS}, {PART_OF_A_TICK}) \
+         AND likelihood({x} < ({t} + 1) << {NUMBER_BITS}, {PART_OF_A_TICK}) \
+         AND {s} = ({tick}.connector << {NUMBER_BITS}) + ({x} & {LAST_NUMBER})"
     )
 }
 
 /// What lets any client find its way through the view: an index of the first key column, and statistics.
 ///
 /// Without statistics, SQLite takes a table for small, and reads all samples for a span of time. These tell it of ten
-/// connectors with a thousand series each and ten thousand ticks, and that the samples of a tick, which lie side by
-/// side, cost as much as a tenth of them sought one by one. `ANALYZE` puts true ones in their place.
+/// connectors with a thousand series each and ten thousand ticks. `ANALYZE` puts true ones in their place.
 fn plan(name: &str, schema: &Schema) -> String {
     let (series, samples) = (format!("{name}$series"), format!("{name}$samples"));
     let mut sql = format!(
         "ANALYZE \"$tables\";
          INSERT INTO sqlite_stat1 SELECT '$ticks', 'sqlite_autoindex_$ticks_1', '100000 10000 1'
            WHERE NOT EXISTS (SELECT 1 FROM sqlite_stat1 WHERE tbl = '$ticks');
-         INSERT INTO sqlite_stat1 VALUES ('{series}', 'sqlite_autoindex_{series}_1', '10000 1000 1'),
-           ('{samples}', '{samples}', '100000000 100 1 1');"
+         INSERT INTO sqlite_stat1 VALUES ('{series}', 'sqlite_autoindex_{series}_1', '10000 1000 1 1'),
+           ('{samples}', NULL, '100000000');"
     );
     if let Some((_, key)) = schema.with_role(Role::Key).next() {
         let index = format!("{name}$series_by_key");
         let _ = write!(
             sql,
             "CREATE INDEX {} ON {} ({});
-             INSERT INTO sqlite_stat1 VALUES ('{series}', '{index}', '10000 50');",
+             INSERT INTO sqlite_stat1 VALUES ('{series}', '{index}', '10000 10');",
             quote(&index),
             quote(&series),
             quote(key.name())
@@ -127,12 +168,21 @@ fn plan(name: &str, schema: &Schema) -> String {
     sql
 }
 
+/// A column where the ledger is `t`, the series `s`, and the sample `x`.
+pub(super) fn qualified(column: &Column) -> String {
+    match column.role() {
+        Role::Time => "t.scheduled_for".to_owned(),
+        Role::Key => format!("s.{}", quote(column.name())),
+        Role::Value => format!("x.{}", quote(column.name())),
+    }
+}
+
 /// An identifier in SQL. Its parts were checked to be identifiers, so there is no quote inside.
 pub(super) fn quote(name: &str) -> String {
     format!("\"{name}\"")
 }
 
-fn affinity(kind: ColumnType) -> &'static str {
+pub(super) fn affinity(kind: ColumnType) -> &'static str {
     match kind {
         ColumnType::Timestamp => "INTEGER",
         ColumnType::Real => "REAL",

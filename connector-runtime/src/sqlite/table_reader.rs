@@ -11,7 +11,7 @@ use super::{
     data::find_table,
     fault::At,
     files, migrate,
-    table::{quote, schema_from_json},
+    table::{LAST_NUMBER, ids_of, quote, schema_from_json},
 };
 use crate::model::Millis;
 use crate::store::{Cell, StoreError};
@@ -69,7 +69,7 @@ impl TableReader {
             return Err(NO_TABLE);
         }
         let connection = files::open_reader(&path)?;
-        migrate::check(&connection, &path, migrate::DATA)?;
+        migrate::require(&connection, &path, migrate::DATA)?;
         connection.execute_batch("BEGIN").at(&path)?;
         let (table, name, json) = find_table(&connection, table).at(&path)?.ok_or(NO_TABLE)?;
         let schema = schema_from_json(&json).ok_or_else(|| {
@@ -117,8 +117,9 @@ impl TableReader {
         let mut ticks = ledger.query((self.table, self.since, self.until))?;
         let mut cells = vec![Cell::Null; self.schema.columns().len()];
         while let Some(tick) = ticks.next()? {
-            let (id, scheduled_for): (i64, Millis) = (tick.get(0)?, tick.get(1)?);
-            let mut rows = samples.query([id])?;
+            let (id, connector, scheduled_for): (i64, i64, Millis) = (tick.get(0)?, tick.get(1)?, tick.get(2)?);
+            let ids = ids_of(id);
+            let mut rows = samples.query([ids.start(), ids.end(), ids_of(connector).start()])?;
             while let Some(row) = rows.next()? {
                 self.fill(&mut cells, scheduled_for, row)?;
                 if !go_on(&cells) {
@@ -134,8 +135,8 @@ impl TableReader {
         let columns: Vec<String> = columns.map(|column| quote(column.name())).collect();
         // CROSS JOIN keeps the order: the samples of a tick, then the series of each.
         format!(
-            "SELECT {} FROM {} x CROSS JOIN {} s ON s.\"$id\" = x.\"$series\" WHERE x.\"$tick\" = ?1 \
-             ORDER BY x.\"$series\", x.\"$nth\"",
+            "SELECT {} FROM {} x CROSS JOIN {} s ON s.\"$id\" = ?3 + (x.\"$id\" & {LAST_NUMBER}) \
+             WHERE x.\"$id\" BETWEEN ?1 AND ?2 ORDER BY x.\"$id\"",
             if columns.is_empty() { "1".to_owned() } else { columns.join(", ") },
             quote(&format!("{}$samples", self.name)),
             quote(&format!("{}$series", self.name)),

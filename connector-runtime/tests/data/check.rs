@@ -29,30 +29,40 @@ async fn a_good_store_has_no_fault_while_it_is_open_and_ticks_are_in_flight() {
     let checked = check(folder.path()).unwrap();
     assert!(checked.faults.is_empty() && checked.notes.is_empty(), "{checked:#?}");
     let [file] = &checked.files[..] else { panic!("{checked:#?}") };
-    assert_eq!((file.tables, file.ticks, file.series, file.rows), (1, 5, 4, 10));
+    assert_eq!((file.tables, file.ticks, file.series, file.rows), (1, 5, 5, 10));
 }
 
 #[tokio::test]
 async fn each_kind_of_damage_is_told() {
     for (damage, words) in [
         (
-            "DELETE FROM \"readings$samples\" WHERE \"$tick\" = 1 AND \"$nth\" = 1",
+            "DELETE FROM \"readings$samples\" WHERE \"$id\" = (1 << 24) + 3",
             "tick 1 has 2, and the ledger says 3",
         ),
-        ("DELETE FROM \"readings$samples\" WHERE \"$tick\" = 1", "tick 1 has none, and the ledger says 3"),
+        ("DELETE FROM \"readings$samples\" WHERE \"$id\" >> 24 = 1", "tick 1 has none, and the ledger says 3"),
         ("DELETE FROM \"$ticks\" WHERE id = 1", "tick 1 has 3, and the ledger says there is no such tick"),
         ("UPDATE \"$ticks\" SET outcome = 'transient' WHERE id = 1", "the ledger says 3, transient"),
         ("UPDATE \"$ticks\" SET target = NULL WHERE id = 1", "it has none in this table"),
         ("UPDATE \"$ticks\" SET target = 9 WHERE id = 1", "ticks of no table or no connector: tick 1"),
-        ("DELETE FROM \"readings$series\" WHERE \"$id\" = 1", "which does not exist, and 7 more"),
         (
-            "UPDATE \"readings$series\" SET \"$connector\" = 9 WHERE \"$id\" = 1",
-            "which is another connector's",
+            "DELETE FROM \"readings$series\" WHERE \"$id\" = (1 << 24) + 1",
+            "tick 1 has the series 1 of connector 1, which does not exist, and 3 more",
         ),
-        ("UPDATE \"readings$series\" SET name = 'b ' WHERE \"$id\" = 1", "hash is not their key's: series 1"),
         (
-            "UPDATE \"readings$series\" SET labels = '{}' WHERE \"$id\" = 2",
-            "hash is not their key's: series 2",
+            "UPDATE \"readings$series\" SET \"$connector\" = 9 WHERE \"$id\" = (1 << 24) + 1",
+            "series 1 of connector 1 is said to be of connector 9",
+        ),
+        (
+            "UPDATE \"readings$series\" SET \"$id\" = 9 << 24 WHERE \"$id\" = (1 << 24) + 1",
+            "series 0 of connector 9 is said to be of connector 1",
+        ),
+        (
+            "UPDATE \"readings$series\" SET name = 'b ' WHERE \"$id\" = (1 << 24) + 1",
+            "hash is not their key's: series 1 of connector 1",
+        ),
+        (
+            "UPDATE \"readings$series\" SET labels = '{}' WHERE \"$id\" = (2 << 24) + 2",
+            "hash is not their key's: series 2 of connector 2",
         ),
         (
             "DROP VIEW readings; CREATE VIEW readings AS SELECT 1 AS timestamp FROM \"readings$samples\"",

@@ -7,6 +7,7 @@ mod check;
 mod closing;
 mod folder;
 mod layouts;
+mod numbers;
 mod retention;
 mod shared;
 mod stats;

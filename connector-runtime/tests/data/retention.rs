@@ -5,8 +5,10 @@ use connector_runtime::store::{Claimed, Store as _};
 use crate::folder::{Folder, INTERVAL, T, claim, commit, connector, end, lease, nth};
 
 /// Samples that no tick or no series belongs to.
-const ORPHANS: &str = "SELECT count(*) FROM \"readings$samples\"
-    WHERE \"$tick\" NOT IN (SELECT id FROM \"$ticks\") OR \"$series\" NOT IN (SELECT \"$id\" FROM \"readings$series\")";
+const ORPHANS: &str = "SELECT count(*) FROM \"readings$samples\" x
+    WHERE \"$id\" >> 24 NOT IN (SELECT id FROM \"$ticks\") OR NOT EXISTS (SELECT 1
+        FROM \"$ticks\" t JOIN \"readings$series\" s ON s.\"$id\" = (t.connector << 24) + (x.\"$id\" & 16777215)
+        WHERE t.id = x.\"$id\" >> 24)";
 
 #[tokio::test]
 async fn ticks_before_a_time_go_and_the_others_stay() {

@@ -43,7 +43,7 @@ async fn all_rows_come_oldest_first_from_one_snapshot() {
         let labels = Cell::Json(r#"{"room":"hall"}"#.to_owned());
         vec![Cell::Timestamp(nth(n)), Cell::Text(name.to_owned()), Cell::Real(1.5), labels]
     };
-    assert_eq!(read(&table), [row(0, "c"), row(1, "b"), row(1, "b"), row(1, "a")]);
+    assert_eq!(read(&table), [row(0, "c"), row(1, "b"), row(1, "a"), row(1, "b")]);
     assert_eq!(times(&folder, None, None), [nth(1), nth(1), nth(1), nth(2)]);
 }
 

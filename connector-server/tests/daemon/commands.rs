@@ -54,7 +54,7 @@ fn check_says_what_is_there_and_what_is_wrong() {
     drop(daemon);
 
     let data = Connection::open(folder.path().join("default.db")).unwrap();
-    data.execute("DELETE FROM \"lively$samples\" WHERE \"$tick\" = 2", []).unwrap();
+    data.execute("DELETE FROM \"lively$samples\" WHERE \"$id\" >> 24 = 2", []).unwrap();
     let bad = run(folder.path(), &["store", "check"]);
     let told = String::from_utf8(bad.stdout).unwrap();
     assert_eq!(bad.status.code(), Some(1), "{told}");

@@ -92,7 +92,13 @@ fn a_database_of_a_newer_version_is_left_alone_and_the_others_go_on() {
     daemon.after_tick(&id, "committed");
     drop(daemon);
     let file = folder.path().join("default.db");
-    Connection::open(&file).unwrap().pragma_update(None, "user_version", 99).unwrap();
+    let version = |number: i64| {
+        let file = Connection::open(&file).unwrap();
+        let before: i64 = file.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
+        file.pragma_update(None, "user_version", number).unwrap();
+        before
+    };
+    let known = version(99);
 
     let daemon = Daemon::start(folder.path());
     let (status, problem) = daemon.call("GET", "/v1/tables/default/here/rows", None);
@@ -109,7 +115,7 @@ fn a_database_of_a_newer_version_is_left_alone_and_the_others_go_on() {
     daemon.trigger(reply["id"].as_str().unwrap());
     daemon.ticked("elsewhere", "committed");
 
-    Connection::open(&file).unwrap().pragma_update(None, "user_version", 2).unwrap();
+    version(known);
     let (status, problem) = daemon.call("GET", "/readyz", None);
     assert_eq!(status, 200, "{problem}");
     assert_eq!(daemon.rows("here").len(), 1);

@@ -6,7 +6,11 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::find::{Unused, remove_used, tables};
 use crate::model::Millis;
-use crate::sqlite::{data::DataFile, fault::At, table::quote};
+use crate::sqlite::{
+    data::DataFile,
+    fault::At,
+    table::{ids_of, number_in, quote},
+};
 use crate::store::StoreError;
 
 /// The pages that are given back in one transaction.
@@ -75,12 +79,14 @@ fn delete_ticks(connection: &Connection, ticks: &[i64], before: Millis) -> rusql
         let Some((connector, target, is_superseded)) = found.optional()? else { continue };
         if let Some((target, name)) = target.and_then(|target| Some((target, tables.get(&target)?))) {
             let samples = quote(&format!("{name}$samples"));
-            let last = format!("SELECT max(\"$series\") FROM {samples} WHERE \"$tick\" = ?1");
-            let last: Option<i64> = connection.prepare_cached(&last)?.query_row([id], |row| row.get(0))?;
+            let ids = ids_of(*id);
+            let span = [ids.start(), ids.end()];
+            let last = format!("SELECT max(\"$id\") FROM {samples} WHERE \"$id\" BETWEEN ?1 AND ?2");
+            let last: Option<i64> = connection.prepare_cached(&last)?.query_row(span, |row| row.get(0))?;
             if let Some(last) = last {
-                let delete = format!("DELETE FROM {samples} WHERE \"$tick\" = ?1");
-                gone.rows += connection.prepare_cached(&delete)?.execute([id])? as u64;
-                gone.touched.push(((target, connector), last));
+                let delete = format!("DELETE FROM {samples} WHERE \"$id\" BETWEEN ?1 AND ?2");
+                gone.rows += connection.prepare_cached(&delete)?.execute(span)? as u64;
+                gone.touched.push(((target, connector), number_in(last)));
             }
         }
         if is_superseded {
@@ -99,17 +105,17 @@ fn delete_series(
     table: i64,
     connector: i64,
 ) -> rusqlite::Result<u64> {
-    let mut ids: HashSet<i64> = unused.ids.iter().copied().collect();
+    let mut numbers: HashSet<i64> = unused.numbers.iter().copied().collect();
     let mut newer = connection.prepare_cached(include_str!("../sql/data/newer_ticks.sql"))?;
     let mut ticks = newer.query([unused.seen, connector, table])?;
     while let Some(tick) = ticks.next()? {
-        remove_used(connection, &unused.table, tick.get(0)?, tick.get(1)?, &mut ids)?;
+        remove_used(connection, &unused.table, tick.get(0)?, tick.get(1)?, &mut numbers)?;
     }
     let series = quote(&format!("{}$series", unused.table));
     let mut delete = connection.prepare_cached(&format!("DELETE FROM {series} WHERE \"$id\" = ?1"))?;
     let mut deleted = 0;
-    for id in ids {
-        deleted += delete.execute([id])? as u64;
+    for number in numbers {
+        deleted += delete.execute([ids_of(connector).start() + number])? as u64;
     }
     connection.prepare_cached("UPDATE \"$epoch\" SET series = series + 1")?.execute([])?;
     Ok(deleted)

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use rusqlite::Connection;
 
 use crate::model::Millis;
-use crate::sqlite::table::quote;
+use crate::sqlite::table::{ids_of, number_in, quote};
 
 /// The samples that go in one transaction, unless a single tick has more: it goes whole.
 const ROWS: i64 = 10_000;
@@ -62,7 +62,8 @@ pub(super) fn chunks(ticks: &[(i64, i64)]) -> impl Iterator<Item = Vec<i64>> {
 /// Series without samples, as a reader saw it.
 pub(super) struct Unused {
     pub(super) table: String,
-    pub(super) ids: Vec<i64>,
+    /// Their numbers.
+    pub(super) numbers: Vec<i64>,
     /// The latest write that the reader saw.
     pub(super) seen: i64,
 }
@@ -76,12 +77,13 @@ pub(super) fn find_unused(
 ) -> rusqlite::Result<Option<Unused>> {
     let Some(name) = tables(connection)?.remove(&table) else { return Ok(None) };
     let sql = format!(
-        "SELECT \"$id\" FROM {} WHERE \"$connector\" = ?1 AND \"$id\" <= ?2",
+        "SELECT \"$id\" FROM {} WHERE \"$id\" BETWEEN ?1 AND ?2",
         quote(&format!("{name}$series"))
     );
+    let first = *ids_of(connector).start();
     let mut unused: HashSet<i64> = connection
         .prepare_cached(&sql)?
-        .query_map([connector, bound], |row| row.get(0))?
+        .query_map([first, first + bound], |row| row.get(0).map(number_in))?
         .collect::<Result<_, _>>()?;
     let mut ledger = connection.prepare_cached(include_str!("../sql/data/ticks_with_rows.sql"))?;
     let mut ticks = ledger.query([connector, table])?;
@@ -91,9 +93,9 @@ pub(super) fn find_unused(
         remove_used(connection, &name, tick.get(0)?, tick.get(1)?, &mut unused)?;
     }
     let seen = connection.query_row("SELECT coalesce(max(id), 0) FROM \"$ticks\"", [], |row| row.get(0))?;
-    let mut ids: Vec<i64> = unused.into_iter().collect();
-    ids.sort_unstable();
-    Ok(Some(Unused { table: name, ids, seen }))
+    let mut numbers: Vec<i64> = unused.into_iter().collect();
+    numbers.sort_unstable();
+    Ok(Some(Unused { table: name, numbers, seen }))
 }
 
 /// Takes those out of `unused` that the tick has samples of.
@@ -105,24 +107,25 @@ pub(super) fn remove_used(
     unused: &mut HashSet<i64>,
 ) -> rusqlite::Result<()> {
     let samples = quote(&format!("{table}$samples"));
+    let ids = ids_of(tick);
     if i64::try_from(unused.len()).is_ok_and(|unused| unused <= rows / 8) {
-        let sql = format!("SELECT 1 FROM {samples} WHERE \"$tick\" = ?1 AND \"$series\" = ?2");
+        let sql = format!("SELECT 1 FROM {samples} WHERE \"$id\" = ?1");
         let mut find = connection.prepare_cached(&sql)?;
         let mut used = Vec::new();
-        for id in unused.iter() {
-            if find.exists([tick, *id])? {
-                used.push(*id);
+        for number in unused.iter() {
+            if find.exists([ids.start() + number])? {
+                used.push(*number);
             }
         }
-        for id in used {
-            unused.remove(&id);
+        for number in used {
+            unused.remove(&number);
         }
     } else {
-        let sql = format!("SELECT \"$series\" FROM {samples} WHERE \"$tick\" = ?1");
+        let sql = format!("SELECT \"$id\" FROM {samples} WHERE \"$id\" BETWEEN ?1 AND ?2");
         let mut all = connection.prepare_cached(&sql)?;
-        let mut used = all.query([tick])?;
+        let mut used = all.query([ids.start(), ids.end()])?;
         while let Some(row) = used.next()? {
-            unused.remove(&row.get(0)?);
+            unused.remove(&number_in(row.get(0)?));
         }
     }
     Ok(())

@@ -1,7 +1,5 @@
--- The samples whose series does not exist, or is another connector's.
-SELECT printf('tick %d has series %d, %s', x."$tick", x."$series",
-              iif(s."$id" IS NULL, 'which does not exist', 'which is another connector''s'))
+-- The samples whose series does not exist.
+SELECT printf('tick %d has the series %d of connector %d, which does not exist', t.id, x."$id" & 16777215, t.connector)
 FROM {samples} x
-JOIN "$ticks" t ON t.id = x."$tick"
-LEFT JOIN {series} s ON s."$id" = x."$series"
-WHERE s."$id" IS NULL OR s."$connector" <> t.connector
+JOIN "$ticks" t ON t.id = x."$id" >> 24
+WHERE NOT EXISTS (SELECT 1 FROM {series} s WHERE s."$id" = (t.connector << 24) + (x."$id" & 16777215))

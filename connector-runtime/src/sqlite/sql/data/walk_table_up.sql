@@ -1,5 +1,5 @@
 -- The ticks of a table that have rows, oldest first, along the index of such ticks.
-SELECT id, scheduled_for
+SELECT id, connector, scheduled_for
 FROM "$ticks"
 WHERE target = ?1
   AND rows > 0
