@@ -110,7 +110,10 @@ impl SqliteStore {
         let revision = Arc::new(watch::Sender::new(Revision::default()));
         let writer = Writer::start(dir, revision.clone())?;
         let (readers, reads) = Readers::new(dir);
-        readers.on_control(Control::all_databases)?.iter().for_each(|database| bring_up_to_date(dir, database));
+        readers
+            .on_control(Control::all_databases)?
+            .iter()
+            .for_each(|database| bring_up_to_date(dir, database));
         Ok(Self { readers, _reads: reads, writer, revision, expiry: retention::Metrics::default() })
     }
 

@@ -84,7 +84,10 @@ pub(super) fn require(connection: &Connection, file: &Path, steps: &[Step]) -> R
     let done = check(connection, file, steps)?;
     if done < steps.len() {
         return Err(StoreError::failed(
-            format!("{} has the layout of an earlier version: a daemon has to open its folder first", file.display()),
+            format!(
+                "{} has the layout of an earlier version: a daemon has to open its folder first",
+                file.display()
+            ),
             format!("it has layout {done}, and this version reads layout {}", steps.len()),
         ));
     }

@@ -120,7 +120,10 @@ impl Readers {
         permit(&self.streams).await
     }
 
-    pub(super) fn on_control<T>(&self, read: impl FnOnce(&Control) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    pub(super) fn on_control<T>(
+        &self,
+        read: impl FnOnce(&Control) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         let path = files::control_path(&self.dir);
         let Idle { connection, place } = self.take(&path, migrate::CONTROL)?;
         connection.execute_batch("BEGIN").at(&path)?;

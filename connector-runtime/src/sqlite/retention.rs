@@ -185,7 +185,8 @@ impl<'a> Pass<'a> {
                 continue;
             };
             for numbers in unused.numbers.chunks(SERIES) {
-                let unused = Unused { numbers: numbers.to_vec(), table: unused.table.clone(), seen: unused.seen };
+                let unused =
+                    Unused { numbers: numbers.to_vec(), table: unused.table.clone(), seen: unused.seen };
                 let series = self.write(move |file| file.delete_series(&unused, table, connector)).await?;
                 self.count(Expired { series, ..Expired::default() });
             }

@@ -195,7 +195,8 @@ fn matching_series(
     schema: &Schema,
     keys: &Conditions,
 ) -> rusqlite::Result<HashMap<i64, Vec<i64>>> {
-    let maps: String = keys.maps.iter().map(|(i, _)| format!(", {}", qualified(&schema.columns()[*i]))).collect();
+    let maps: String =
+        keys.maps.iter().map(|(i, _)| format!(", {}", qualified(&schema.columns()[*i]))).collect();
     let sql = format!(
         "SELECT s.\"$connector\", s.\"$id\"{maps} FROM {} s WHERE true{} ORDER BY s.\"$id\"",
         quote(&format!("{name}$series")),
@@ -238,7 +239,8 @@ impl<'a> Samples<'a> {
             .replace("{series}", &quote(&format!("{}$series", self.name)));
         let columns: String = columns.collect();
         let values = &self.values.sql;
-        self.connection.prepare_cached(&format!("SELECT x.\"$id\"{columns} FROM {from}{values} ORDER BY {order}"))
+        self.connection
+            .prepare_cached(&format!("SELECT x.\"$id\"{columns} FROM {from}{values} ORDER BY {order}"))
     }
 
     fn tick_by_tick(self) -> rusqlite::Result<TickByTick<'a>> {

@@ -130,12 +130,7 @@ impl Series {
 }
 
 impl Known {
-    fn look_up(
-        &mut self,
-        file: &mut File<'_>,
-        keys: &Keys<'_>,
-        bytes: &mut Vec<u8>,
-    ) -> rusqlite::Result<()> {
+    fn look_up(&mut self, file: &mut File<'_>, keys: &Keys<'_>, bytes: &mut Vec<u8>) -> rusqlite::Result<()> {
         self.round += 1;
         let mut resolved = Vec::with_capacity(keys.rows());
         // A column of keys has at most 2^31 rows.

@@ -117,7 +117,8 @@ impl TableReader {
         let mut ticks = ledger.query((self.table, self.since, self.until))?;
         let mut cells = vec![Cell::Null; self.schema.columns().len()];
         while let Some(tick) = ticks.next()? {
-            let (id, connector, scheduled_for): (i64, i64, Millis) = (tick.get(0)?, tick.get(1)?, tick.get(2)?);
+            let (id, connector, scheduled_for): (i64, i64, Millis) =
+                (tick.get(0)?, tick.get(1)?, tick.get(2)?);
             let ids = ids_of(id);
             let mut rows = samples.query([ids.start(), ids.end(), ids_of(connector).start()])?;
             while let Some(row) = rows.next()? {

@@ -1,9 +1,10 @@
 //! Filters: rows whose column has one value, given as text.
 
-use connector_core::Rows;
-use connector_runtime::store::{RowQuery, StoreError};
+use connector_core::{Column, ColumnType, Rows, Schema};
+use connector_runtime::model::ConnectorSpec;
+use connector_runtime::store::{Cell, RowQuery, StoreError};
 
-use super::subject::{INTERVAL, Subject, T, all, named, schema};
+use super::subject::{INTERVAL, Subject, T, all, landing, named, schema, spec};
 
 conformance!(
     text_is_compared_as_it_is,
@@ -13,6 +14,7 @@ conformance!(
     filters_add_up,
     filters_reach_back_to_the_oldest_tick,
     filters_that_make_no_sense_are_refused,
+    columns_may_have_the_names_of_the_ledgers,
 );
 
 /// Three ticks of five rows, told apart by name, and newest first: 2a to 2e, 1a to 1e, 0a to 0e.
@@ -152,5 +154,39 @@ async fn filters_that_make_no_sense_are_refused(store: &Subject) {
         let error = store.rows(query).await.unwrap_err();
         assert!(matches!(error, StoreError::BadFilter(_)), "{column}={value}: {error:?}");
         assert!(error.to_string().contains(column), "{error}");
+    }
+}
+
+async fn columns_may_have_the_names_of_the_ledgers(store: &Subject) {
+    let schema = Schema::new([
+        Column::key("connector", ColumnType::String),
+        Column::time("scheduled_for"),
+        Column::value("rows", ColumnType::Real),
+        Column::key("target", ColumnType::String),
+        Column::value("id", ColumnType::Real),
+    ])
+    .unwrap();
+    let spec = ConnectorSpec { target_table: "ledgers".into(), ..spec("a") };
+    let a = store.create(spec, &schema).await.unwrap();
+    for n in 0..2 {
+        let mut rows = Rows::new(&schema);
+        rows.string(0, "x").real(2, 1.0).string(3, "y").real(4, f64::from(n)).end_row();
+        rows.string(0, "x").real(2, 2.0).string(3, "z").real(4, 7.0).end_row();
+        let lease = store.lease(a.id, T + i64::from(n) * INTERVAL).await;
+        store.finish(landing(lease, schema.clone(), rows)).await.unwrap();
+    }
+    for (filters, found) in [
+        (&[][..], 4),
+        (&[("connector", "x")][..], 4),
+        (&[("target", "y")], 2),
+        (&[("target", "y"), ("rows", "1")], 2),
+        (&[("target", "y"), ("rows", "1"), ("id", "1")], 1),
+        (&[("id", "7"), ("connector", "x")], 2),
+        (&[("scheduled_for", "2026-05-02T10:00:15Z"), ("target", "z")], 1),
+    ] {
+        let wanted = filters.iter().map(|(column, value)| ((*column).into(), (*value).into())).collect();
+        let read = store.read(RowQuery { table: "ledgers".into(), filters: wanted, ..all() }).await;
+        assert_eq!(read.len(), found, "{filters:?}: {read:?}");
+        assert!(read.iter().all(|row| row[0] == Cell::Text("x".into())), "{read:?}");
     }
 }

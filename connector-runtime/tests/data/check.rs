@@ -39,7 +39,10 @@ async fn each_kind_of_damage_is_told() {
             "DELETE FROM \"readings$samples\" WHERE \"$id\" = (1 << 24) + 3",
             "tick 1 has 2, and the ledger says 3",
         ),
-        ("DELETE FROM \"readings$samples\" WHERE \"$id\" >> 24 = 1", "tick 1 has none, and the ledger says 3"),
+        (
+            "DELETE FROM \"readings$samples\" WHERE \"$id\" >> 24 = 1",
+            "tick 1 has none, and the ledger says 3",
+        ),
         ("DELETE FROM \"$ticks\" WHERE id = 1", "tick 1 has 3, and the ledger says there is no such tick"),
         ("UPDATE \"$ticks\" SET outcome = 'transient' WHERE id = 1", "the ledger says 3, transient"),
         ("UPDATE \"$ticks\" SET target = NULL WHERE id = 1", "it has none in this table"),

@@ -42,12 +42,11 @@ fn of_layout_1() -> Folder {
 
 /// Time and name of each row that the store holds.
 fn its_rows() -> Vec<(i64, String)> {
-    let names = [
-        (0, vec!["a", "a", "b", "é\"\\"]),
-        (1, vec!["b", "b", "b", "c"]),
-        (2, vec!["a", "b", "d"]),
-    ];
-    names.into_iter().flat_map(|(n, names)| names.into_iter().map(move |name| (nth(n), name.to_owned()))).collect()
+    let names = [(0, vec!["a", "a", "b", "é\"\\"]), (1, vec!["b", "b", "b", "c"]), (2, vec!["a", "b", "d"])];
+    names
+        .into_iter()
+        .flat_map(|(n, names)| names.into_iter().map(move |name| (nth(n), name.to_owned())))
+        .collect()
 }
 
 #[tokio::test]
@@ -58,7 +57,10 @@ async fn a_store_of_an_earlier_layout_goes_on() {
         assert_eq!(folder.count("PRAGMA user_version"), 3);
         assert_eq!(folder.rows(), its_rows(), "before anything is written");
         assert!(check(folder.path()).unwrap().faults.is_empty(), "{:#?}", check(folder.path()));
-        assert_eq!((store.ticks(HALL, 10).await.unwrap().len(), store.ticks(YARD, 10).await.unwrap().len()), (3, 2));
+        assert_eq!(
+            (store.ticks(HALL, 10).await.unwrap().len(), store.ticks(YARD, 10).await.unwrap().len()),
+            (3, 2)
+        );
         // The series are known again, and a new one is numbered after them.
         let series = "SELECT count(*) FROM \"readings$series\"";
         let before = folder.count(series);
@@ -83,7 +85,8 @@ async fn a_file_is_brought_to_the_layout_that_a_new_one_has() {
         let objects = objects.query_map([], |row| {
             let sql: Option<String> = row.get(2)?;
             // As it is written makes no difference.
-            let words = sql.unwrap_or_default().replace(['(', ')', '"', ','], " ").replace("IF NOT EXISTS", "");
+            let words =
+                sql.unwrap_or_default().replace(['(', ')', '"', ','], " ").replace("IF NOT EXISTS", "");
             let words = words.split_whitespace().map(str::to_owned).collect();
             Ok((row.get(0)?, row.get(1)?, words))
         });

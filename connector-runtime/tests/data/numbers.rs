@@ -11,7 +11,9 @@ const LAST: i64 = (1 << 24) - 1;
 fn numbers(folder: &Folder) -> Vec<(String, i64)> {
     let data = folder.data();
     let mut numbers = data
-        .prepare("SELECT name, \"$id\" - (1 << 24) FROM \"readings$series\" WHERE \"$connector\" = 1 ORDER BY 2")
+        .prepare(
+            "SELECT name, \"$id\" - (1 << 24) FROM \"readings$series\" WHERE \"$connector\" = 1 ORDER BY 2",
+        )
         .unwrap();
     let numbers = numbers.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
     numbers.map(Result::unwrap).collect()
@@ -40,7 +42,9 @@ async fn numbers_that_have_run_out_are_given_again_where_series_were_deleted() {
     assert_eq!(store.expire(nth(1)).await.unwrap().series, 2);
     drop(store);
     // As after sixteen million more.
-    let last = format!("UPDATE \"readings$series\" SET \"$id\" = (1 << 24) + {LAST}; UPDATE \"readings$samples\" SET \"$id\" = (2 << 24) + {LAST}");
+    let last = format!(
+        "UPDATE \"readings$series\" SET \"$id\" = (1 << 24) + {LAST}; UPDATE \"readings$samples\" SET \"$id\" = (2 << 24) + {LAST}"
+    );
     folder.data().execute_batch(&last).unwrap();
 
     let store = folder.open();

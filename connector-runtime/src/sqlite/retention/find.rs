@@ -76,10 +76,8 @@ pub(super) fn find_unused(
     bound: i64,
 ) -> rusqlite::Result<Option<Unused>> {
     let Some(name) = tables(connection)?.remove(&table) else { return Ok(None) };
-    let sql = format!(
-        "SELECT \"$id\" FROM {} WHERE \"$id\" BETWEEN ?1 AND ?2",
-        quote(&format!("{name}$series"))
-    );
+    let sql =
+        format!("SELECT \"$id\" FROM {} WHERE \"$id\" BETWEEN ?1 AND ?2", quote(&format!("{name}$series")));
     let first = *ids_of(connector).start();
     let mut unused: HashSet<i64> = connection
         .prepare_cached(&sql)?
