@@ -63,11 +63,10 @@ impl Bare {
             .execute_batch(
                 "CREATE TABLE ticks (id INTEGER PRIMARY KEY, connector INTEGER NOT NULL, scheduled_for INTEGER NOT NULL,
                    UNIQUE (connector, scheduled_for));
-                 CREATE TABLE samples (tick INTEGER NOT NULL, series INTEGER NOT NULL, nth INTEGER NOT NULL, value REAL,
-                   PRIMARY KEY (tick, series, nth)) WITHOUT ROWID;",
+                 CREATE TABLE samples (id INTEGER PRIMARY KEY, value REAL);",
             )
             .expect("new tables");
-        let insert = format!("INSERT OR FAIL INTO samples VALUES {}", ["(?,?,?,?)"; MANY].join(","));
+        let insert = format!("INSERT OR FAIL INTO samples VALUES {}", ["(?,?)"; MANY].join(","));
         Self { connection, insert }
     }
 
@@ -82,18 +81,16 @@ impl Bare {
             let tick = transaction.last_insert_rowid();
             let mut insert =
                 transaction.prepare_cached(&self.insert).expect("an insert into the table above");
-            let mut series = connector * values.len() as i64;
+            let mut id = tick << 24;
             for chunk in values.chunks_exact(MANY) {
                 let mut at = 1;
                 for value in chunk {
-                    series += 1;
+                    id += 1;
                     let bound = insert
-                        .raw_bind_parameter(at, tick)
-                        .and_then(|()| insert.raw_bind_parameter(at + 1, series))
-                        .and_then(|()| insert.raw_bind_parameter(at + 2, 0))
-                        .and_then(|()| insert.raw_bind_parameter(at + 3, value));
-                    bound.expect("four parameters a row");
-                    at += 4;
+                        .raw_bind_parameter(at, id)
+                        .and_then(|()| insert.raw_bind_parameter(at + 1, value));
+                    bound.expect("two parameters a row");
+                    at += 2;
                 }
                 insert.raw_execute().expect("rows");
             }
