@@ -32,8 +32,9 @@ mod table_reader;
 mod tasks;
 mod writer;
 
+use std::collections::HashMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -49,7 +50,7 @@ pub use self::stats::{Amount, ConnectorStats, DatabaseStats, TableStats, stats};
 pub use self::table_reader::TableReader;
 
 use self::control::Control;
-use self::keys::Keys;
+use self::keys::{Keys, Prints};
 use self::read::{Ends, Readers};
 use self::writer::{Durability, Round, Writer};
 use crate::model::{ConnectorRecord, ConnectorSpec, Millis, Outcome, TickRecord};
@@ -94,6 +95,8 @@ pub struct SqliteStore {
     _reads: Ends,
     writer: Writer,
     revision: Arc<watch::Sender<Revision>>,
+    /// The fingerprint of each connector's latest rows.
+    latest: Mutex<HashMap<Uuid, u128>>,
     expiry: retention::Metrics,
 }
 
@@ -114,7 +117,14 @@ impl SqliteStore {
             .on_control(Control::all_databases)?
             .iter()
             .for_each(|database| bring_up_to_date(dir, database));
-        Ok(Self { readers, _reads: reads, writer, revision, expiry: retention::Metrics::default() })
+        let (latest, expiry) = Default::default();
+        Ok(Self { readers, _reads: reads, writer, revision, latest, expiry })
+    }
+
+    /// Whether a connector's latest rows had that fingerprint too, which is the one of its latest rows from now on.
+    fn is_latest(&self, connector: Uuid, fingerprint: u128) -> bool {
+        let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        latest.insert(connector, fingerprint) == Some(fingerprint)
     }
 
     /// Adds what this store counts to a registry, for whoever scrapes this process: what [`retain`](Self::retain) has
@@ -237,12 +247,16 @@ impl Store for SqliteStore {
             _ => Durability::Process,
         };
         // Here rather than in the one thread that writes: the rows are in this core's cache yet.
-        let mut fingerprint = 0;
+        let mut prints = Prints::default();
         if let Some((schema, rows)) = &tick.rows {
             rows.check().map_err(|error| StoreError::failed("the tick's rows cannot be kept", error))?;
-            fingerprint = Keys::new(schema, rows).fingerprint();
+            let keys = Keys::new(schema, rows);
+            prints.whole = keys.fingerprint();
+            if !self.is_latest(tick.lease.connector, prints.whole) {
+                prints.rows = keys.hashes();
+            }
         }
-        self.writer.run(durability, move |round| round.finish(&tick, fingerprint)).await
+        self.writer.run(durability, move |round| round.finish(&tick, &prints)).await
     }
 
     async fn ticks(&self, id: Uuid, limit: usize) -> Result<Vec<TickRecord>, StoreError> {

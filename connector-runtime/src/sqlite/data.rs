@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::{
     fault::{At, Told},
     files,
-    keys::Keys,
+    keys::{Keys, Prints},
     log::Log,
     place::Place,
     series::Series,
@@ -55,8 +55,7 @@ pub(super) struct Ending<'a> {
 pub(super) struct Batch<'a> {
     pub(super) schema: &'a Schema,
     pub(super) rows: &'a Rows,
-    /// Of all their [keys](Keys::fingerprint).
-    pub(super) fingerprint: u128,
+    pub(super) prints: &'a Prints,
 }
 
 impl DataFile {
@@ -303,11 +302,11 @@ impl DataFile {
         tick: i64,
         batch: Batch<'_>,
     ) -> rusqlite::Result<()> {
-        let Batch { schema, rows, fingerprint } = batch;
+        let Batch { schema, rows, prints } = batch;
         let keys = Keys::new(schema, rows);
         let values: Vec<&ColumnData> =
             schema.with_role(Role::Value).map(|(i, _)| &rows.columns()[i]).collect();
-        let resolved = self.series.resolve(&self.connection, table, connector, &keys, fingerprint)?;
+        let resolved = self.series.resolve(&self.connection, table, connector, &keys, prints)?;
         let mut numbers = resolved.numbers();
         let first = *ids_of(tick).start();
         let mut json = String::new();

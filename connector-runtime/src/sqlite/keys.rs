@@ -3,6 +3,15 @@
 use connector_core::{ColumnData, Role, Rows, Schema};
 use xxhash_rust::xxh3::{Xxh3Default, xxh3_128};
 
+/// By what the keys of a tick's rows are recognised.
+#[derive(Debug, Default)]
+pub(super) struct Prints {
+    /// The [fingerprint](Keys::fingerprint) of all.
+    pub(super) whole: u128,
+    /// The [hash](Keys::hash) of each row's, or nothing where the writer will hardly need them.
+    pub(super) rows: Vec<u128>,
+}
+
 /// The key columns of a tick's rows.
 pub(super) struct Keys<'a> {
     columns: Vec<&'a ColumnData>,
@@ -20,9 +29,10 @@ impl<'a> Keys<'a> {
         &self.columns
     }
 
-    /// How many rows there are.
-    pub(super) fn rows(&self) -> usize {
-        self.rows
+    /// The hash of each row's key.
+    pub(super) fn hashes(&self) -> Vec<u128> {
+        let mut bytes = Vec::new();
+        (0..self.rows).map(|row| self.hash(row, &mut bytes)).collect()
     }
 
     /// One number for all keys of all rows in their order, from the columns as they lie in memory: the same number

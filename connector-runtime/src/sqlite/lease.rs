@@ -9,6 +9,7 @@ use super::{
     clock,
     control::NO_CONNECTOR,
     data::{Batch, Ending},
+    keys::Prints,
     tasks::{Held, Task},
     writer::Round,
 };
@@ -93,8 +94,8 @@ impl Round<'_> {
         Ok(true)
     }
 
-    /// Ends a tick whose rows have that [fingerprint](super::keys::Keys::fingerprint).
-    pub(super) fn finish(&mut self, tick: &FinishedTick, fingerprint: u128) -> Result<(), StoreError> {
+    /// Ends a tick whose rows are recognised by these.
+    pub(super) fn finish(&mut self, tick: &FinishedTick, prints: &Prints) -> Result<(), StoreError> {
         let lease = &tick.lease;
         let mut task =
             self.task(lease.connector)?.filter(|task| task.holds(lease)).ok_or(StoreError::LeaseLost)?;
@@ -106,7 +107,7 @@ impl Round<'_> {
             scheduled_for: lease.scheduled_for,
             table: &task.table,
             record: &tick.record,
-            rows: rows.map(|(schema, rows)| Batch { schema, rows, fingerprint }),
+            rows: rows.map(|(schema, rows)| Batch { schema, rows, prints }),
         })?;
         if is_new {
             self.end(&task, lease.scheduled_for, &tick.record)?;

@@ -10,12 +10,13 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fmt;
 use std::hash::{BuildHasherDefault, Hasher};
+use std::ops::RangeInclusive;
 
 use connector_core::ColumnData;
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{CachedStatement, Connection};
 
 use super::{
-    keys::Keys,
+    keys::{Keys, Prints},
     table::{LAST_NUMBER, Table, ids_of, number_in},
 };
 
@@ -27,7 +28,6 @@ const STEADY: u8 = 3;
 #[derive(Debug, Default)]
 pub(super) struct Series {
     known: HashMap<(i64, i64), Known>,
-    bytes: Vec<u8>,
 }
 
 /// Consecutive numbers.
@@ -102,27 +102,30 @@ impl Series {
         self.known.clear();
     }
 
-    /// The series of each row, created where they are new. The fingerprint is the keys' own.
+    /// The series of each row, created where they are new. The prints are the keys' own.
     pub(super) fn resolve(
         &mut self,
         connection: &Connection,
         table: &Table,
         connector: i64,
         keys: &Keys<'_>,
-        fingerprint: u128,
+        prints: &Prints,
     ) -> rusqlite::Result<&Resolved> {
         let place = (table.id, connector);
         let mut known = self.known.remove(&place).unwrap_or_default();
-        if known.fingerprint == Some(fingerprint) {
+        if known.fingerprint == Some(prints.whole) {
             known.steady = known.steady.saturating_add(1);
             if known.steady == STEADY {
                 known.numbers = Numbers::default();
             }
         } else {
-            let mut file = File::new(connection, table, connector)?;
-            known.look_up(&mut file, keys, &mut self.bytes)?;
-            insert(connection, table, connector, keys, &file.new)?;
-            known.fingerprint = Some(fingerprint);
+            let mut dictionary = Dictionary::new(connection, table, connector, keys)?;
+            if prints.rows.is_empty() {
+                known.look_up(&mut dictionary, &keys.hashes())?;
+            } else {
+                known.look_up(&mut dictionary, &prints.rows)?;
+            }
+            known.fingerprint = Some(prints.whole);
             known.steady = 0;
         }
         Ok(&self.known.entry(place).insert_entry(known).into_mut().resolved)
@@ -130,38 +133,43 @@ impl Series {
 }
 
 impl Known {
-    fn look_up(&mut self, file: &mut File<'_>, keys: &Keys<'_>, bytes: &mut Vec<u8>) -> rusqlite::Result<()> {
+    fn look_up(&mut self, dictionary: &mut Dictionary<'_>, hashes: &[u128]) -> rusqlite::Result<()> {
         self.round += 1;
-        let mut resolved = Vec::with_capacity(keys.rows());
+        let mut resolved = Vec::with_capacity(hashes.len());
         // A column of keys has at most 2^31 rows.
-        for row in 0..keys.rows() as u32 {
-            let hash = keys.hash(row as usize, bytes);
-            let number = match self.numbers.get_mut(&(hash, 0)) {
+        for (row, hash) in (0_u32..).zip(hashes) {
+            let number = match self.numbers.get_mut(&(*hash, 0)) {
                 Some(first) if first.round == self.round => {
                     first.repeats += 1;
                     let nth = first.repeats;
-                    self.number(file, row, hash, nth)?
+                    self.number(dictionary, row, *hash, nth)?
                 }
                 Some(first) => {
                     (first.round, first.repeats) = (self.round, 0);
                     first.number
                 }
-                None => self.number(file, row, hash, 0)?,
+                None => self.number(dictionary, row, *hash, 0)?,
             };
             resolved.push((number, row));
         }
-        if self.numbers.len() > 2 * keys.rows() + 1_000 {
+        if self.numbers.len() > 2 * hashes.len() + 1_000 {
             self.numbers.retain(|_, slot| slot.round == self.round);
         }
         self.resolved = Resolved::new(resolved);
         Ok(())
     }
 
-    fn number(&mut self, file: &mut File<'_>, row: u32, hash: u128, nth: u32) -> rusqlite::Result<i64> {
+    fn number(
+        &mut self,
+        dictionary: &mut Dictionary<'_>,
+        row: u32,
+        hash: u128,
+        nth: u32,
+    ) -> rusqlite::Result<i64> {
         let slot = match self.numbers.entry((hash, nth)) {
             Entry::Occupied(slot) => slot.into_mut(),
             Entry::Vacant(vacant) => {
-                let number = file.number(row, hash, nth)?;
+                let number = dictionary.number(row as usize, hash, nth)?;
                 vacant.insert(Slot { number, round: 0, repeats: 0 })
             }
         };
@@ -171,68 +179,98 @@ impl Known {
 }
 
 /// The series of a connector, as the file holds them.
-struct File<'a> {
-    connection: &'a Connection,
-    table: &'a Table,
+struct Dictionary<'a> {
+    keys: &'a Keys<'a>,
     connector: i64,
-    /// The greatest id that it has.
-    last: Option<i64>,
-    free: Free,
-    new: Vec<New>,
+    free: Free<'a>,
+    insert: CachedStatement<'a>,
+    find: CachedStatement<'a>,
+    json: String,
 }
 
-/// A series that the file does not hold yet.
-struct New {
-    row: u32,
-    hash: u128,
-    nth: u32,
-    id: i64,
-}
-
-impl<'a> File<'a> {
-    fn new(connection: &'a Connection, table: &'a Table, connector: i64) -> rusqlite::Result<Self> {
-        let ids = ids_of(connector);
-        let mut last = connection.prepare_cached(&table.last_series)?;
-        let last: Option<i64> = last.query_row([ids.start(), ids.end()], |row| row.get(0))?;
-        let free = Free { next: last.unwrap_or(*ids.start()) + 1, reuses: false };
-        Ok(Self { connection, table, connector, last, free, new: Vec::new() })
+impl<'a> Dictionary<'a> {
+    fn new(
+        connection: &'a Connection,
+        table: &Table,
+        connector: i64,
+        keys: &'a Keys<'a>,
+    ) -> rusqlite::Result<Self> {
+        Ok(Self {
+            keys,
+            connector,
+            free: Free::new(connection, table, connector)?,
+            insert: connection.prepare_cached(&table.insert_series)?,
+            find: connection.prepare_cached(&table.find_series)?,
+            json: String::new(),
+        })
     }
 
     /// The number of a series, a new one if there is none.
-    fn number(&mut self, row: u32, hash: u128, nth: u32) -> rusqlite::Result<i64> {
-        if self.last.is_some() {
-            let mut find = self.connection.prepare_cached(&self.table.find_series)?;
-            let place = (self.connector, hash.to_be_bytes(), nth);
-            if let Some(id) = find.query_row(place, |row| row.get(0)).optional()? {
-                return Ok(number_in(id));
+    fn number(&mut self, row: usize, hash: u128, nth: u32) -> rusqlite::Result<i64> {
+        // Most of those that are not remembered are new: the insert itself finds out.
+        let id = self.free.next()?;
+        if self.insert(id, row, hash, nth)? {
+            self.free.take();
+            return Ok(number_in(id));
+        }
+        self.find.query_row((self.connector, hash.to_be_bytes(), nth), |row| row.get(0)).map(number_in)
+    }
+
+    /// Whether there was no such series.
+    fn insert(&mut self, id: i64, row: usize, hash: u128, nth: u32) -> rusqlite::Result<bool> {
+        let insert = &mut self.insert;
+        insert.raw_bind_parameter(1, id)?;
+        insert.raw_bind_parameter(2, self.connector)?;
+        insert.raw_bind_parameter(3, hash.to_be_bytes())?;
+        insert.raw_bind_parameter(4, nth)?;
+        for (at, column) in (5..).zip(self.keys.columns()) {
+            match column {
+                ColumnData::String(strings) => insert.raw_bind_parameter(at, strings.get(row))?,
+                ColumnData::Dynamic(maps) => {
+                    self.json.clear();
+                    maps.write_json(row, &mut self.json);
+                    insert.raw_bind_parameter(at, self.json.as_str())?;
+                }
+                _ => insert.raw_bind_parameter(at, rusqlite::types::Null)?,
             }
         }
-        let id = self.free.take(self.connection, self.table, self.connector)?;
-        self.new.push(New { row, hash, nth, id });
-        Ok(number_in(id))
+        Ok(insert.raw_execute()? > 0)
     }
 }
 
 /// Ids that no series of a connector has: those after its last one, and when there are none left, those of deleted ones.
-struct Free {
+struct Free<'a> {
+    find: CachedStatement<'a>,
+    ids: RangeInclusive<i64>,
     next: i64,
     reuses: bool,
 }
 
-impl Free {
-    fn take(&mut self, connection: &Connection, table: &Table, connector: i64) -> rusqlite::Result<i64> {
+impl<'a> Free<'a> {
+    fn new(connection: &'a Connection, table: &Table, connector: i64) -> rusqlite::Result<Self> {
         let ids = ids_of(connector);
-        if self.next > *ids.end() && !self.reuses {
-            (self.next, self.reuses) = (ids.start() + 1, true);
+        let last: Option<i64> = connection
+            .prepare_cached(&table.last_series)?
+            .query_row([ids.start(), ids.end()], |row| row.get(0))?;
+        let (next, find) = (last.unwrap_or(*ids.start()) + 1, connection.prepare_cached(&table.free_series)?);
+        Ok(Self { find, ids, next, reuses: false })
+    }
+
+    fn next(&mut self) -> rusqlite::Result<i64> {
+        if self.next > *self.ids.end() && !self.reuses {
+            (self.next, self.reuses) = (self.ids.start() + 1, true);
         }
         if self.reuses {
-            let mut find = connection.prepare_cached(&table.free_series)?;
-            let free: Option<i64> = find.query_row([self.next, *ids.end()], |row| row.get(0))?;
-            let free = free.filter(|id| ids.contains(id));
+            let free: Option<i64> = self.find.query_row([self.next, *self.ids.end()], |row| row.get(0))?;
+            let free = free.filter(|id| self.ids.contains(id));
             self.next = free.ok_or_else(|| rusqlite::Error::ToSqlConversionFailure(Box::new(Full)))?;
         }
+        Ok(self.next)
+    }
+
+    /// The next one is free no more.
+    fn take(&mut self) {
         self.next += 1;
-        Ok(self.next - 1)
     }
 }
 
@@ -251,50 +289,6 @@ impl fmt::Display for Full {
 }
 
 impl std::error::Error for Full {}
-
-fn insert(
-    connection: &Connection,
-    table: &Table,
-    connector: i64,
-    keys: &Keys<'_>,
-    new: &[New],
-) -> rusqlite::Result<()> {
-    let mut json = String::new();
-    let many = new.chunks_exact(table.series.rows);
-    let (rest, many) = (many.remainder(), many);
-    for (sql, chunks) in [
-        (&table.series.many, &mut many.into_iter() as &mut dyn Iterator<Item = &[New]>),
-        (&table.series.one, &mut rest.chunks(1)),
-    ] {
-        for chunk in chunks {
-            let mut statement = connection.prepare_cached(sql)?;
-            let mut at = 0;
-            for series in chunk {
-                statement.raw_bind_parameter(at + 1, series.id)?;
-                statement.raw_bind_parameter(at + 2, connector)?;
-                statement.raw_bind_parameter(at + 3, series.hash.to_be_bytes())?;
-                statement.raw_bind_parameter(at + 4, series.nth)?;
-                at += 4;
-                for column in keys.columns() {
-                    at += 1;
-                    match column {
-                        ColumnData::String(strings) => {
-                            statement.raw_bind_parameter(at, strings.get(series.row as usize))?;
-                        }
-                        ColumnData::Dynamic(maps) => {
-                            json.clear();
-                            maps.write_json(series.row as usize, &mut json);
-                            statement.raw_bind_parameter(at, json.as_str())?;
-                        }
-                        _ => statement.raw_bind_parameter(at, rusqlite::types::Null)?,
-                    }
-                }
-            }
-            statement.raw_execute()?;
-        }
-    }
-    Ok(())
-}
 
 /// Takes what is a hash already as the hash.
 #[derive(Debug, Default)]
@@ -346,11 +340,14 @@ mod tests {
         for id in [ids.end() - 2, ids.end() - 1, *ids.end()] {
             connection.execute("INSERT INTO \"t$series\" VALUES (?1)", [id]).unwrap();
         }
-        let mut free = Free { next: ids.end() - 4, reuses: true };
-        assert_eq!(free.take(&connection, &table, 7).unwrap(), ids.end() - 4);
-        assert_eq!(free.take(&connection, &table, 7).unwrap(), ids.end() - 3);
+        let mut free = Free::new(&connection, &table, 7).unwrap();
+        (free.next, free.reuses) = (ids.end() - 4, true);
+        for id in [ids.end() - 4, ids.end() - 3] {
+            assert_eq!((free.next().unwrap(), free.next().unwrap()), (id, id));
+            free.take();
+        }
         for _ in 0..2 {
-            let error = free.take(&connection, &table, 7).unwrap_err().to_string();
+            let error = free.next().unwrap_err().to_string();
             assert!(error.contains("has 16777215 series in this table"), "{error}");
         }
     }

@@ -46,7 +46,7 @@ pub(super) struct Table {
     pub(super) id: i64,
     pub(super) schema: Schema,
     pub(super) samples: Insert,
-    pub(super) series: Insert,
+    pub(super) insert_series: String,
     pub(super) find_series: String,
     pub(super) last_series: String,
     pub(super) free_series: String,
@@ -69,7 +69,10 @@ impl Table {
                 &quote(&format!("{name}$samples")),
                 1 + schema.with_role(Role::Value).count(),
             ),
-            series: Insert::new(&series, 4 + schema.with_role(Role::Key).count()),
+            insert_series: format!(
+                "INSERT OR IGNORE INTO {series} VALUES {}",
+                parameters(4 + schema.with_role(Role::Key).count())
+            ),
             find_series: format!(
                 "SELECT \"$id\" FROM {series} WHERE \"$connector\" = ?1 AND \"$hash\" = ?2 AND \"$nth\" = ?3"
             ),
@@ -90,12 +93,17 @@ impl Insert {
     /// all that was done for a job.
     fn new(table: &str, columns: usize) -> Self {
         let rows = ROWS_AN_INSERT.min(MAX_PARAMETERS / columns);
-        let row = format!("({})", vec!["?"; columns].join(","));
+        let row = parameters(columns);
         let into = |rows: usize| {
             format!("INSERT OR FAIL INTO {table} VALUES {}", vec![row.as_str(); rows].join(","))
         };
         Self { one: into(1), many: into(rows), rows }
     }
+}
+
+/// The values of a row, all of which are parameters.
+fn parameters(columns: usize) -> String {
+    format!("({})", vec!["?"; columns].join(","))
 }
 
 /// The statements that create a table.
