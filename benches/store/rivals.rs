@@ -50,11 +50,12 @@ impl Naive {
 /// The store's own layout with nothing but SQL in it: the series are known, and nobody asks for a lease.
 pub(crate) struct Bare {
     connection: Connection,
-    insert: String,
+    /// So many rows each, whose ids follow.
+    inserts: Vec<(usize, String)>,
 }
 
 /// Rows in one insert.
-const MANY: usize = 50;
+const MANY: [usize; 4] = [64, 16, 4, 1];
 
 impl Bare {
     pub(crate) fn open(file: &Path) -> Self {
@@ -66,8 +67,9 @@ impl Bare {
                  CREATE TABLE samples (id INTEGER PRIMARY KEY, value REAL);",
             )
             .expect("new tables");
-        let insert = format!("INSERT OR FAIL INTO samples VALUES {}", ["(?,?)"; MANY].join(","));
-        Self { connection, insert }
+        let insert =
+            |rows: usize| format!("INSERT INTO samples (value) VALUES {}", vec!["(?)"; rows].join(","));
+        Self { connection, inserts: MANY.map(|rows| (rows, insert(rows))).to_vec() }
     }
 
     /// Writes the ticks of a group in one transaction: of each a connector, its time, and its values.
@@ -78,21 +80,21 @@ impl Bare {
                 .prepare_cached("INSERT INTO ticks (connector, scheduled_for) VALUES (?1, ?2)")
                 .and_then(|mut insert| insert.execute([connector, scheduled_for]))
                 .expect("a tick");
-            let tick = transaction.last_insert_rowid();
-            let mut insert =
-                transaction.prepare_cached(&self.insert).expect("an insert into the table above");
-            let mut id = tick << 24;
-            for chunk in values.chunks_exact(MANY) {
-                let mut at = 1;
-                for value in chunk {
-                    id += 1;
-                    let bound = insert
-                        .raw_bind_parameter(at, id)
-                        .and_then(|()| insert.raw_bind_parameter(at + 1, value));
-                    bound.expect("two parameters a row");
-                    at += 2;
+            let first = (transaction.last_insert_rowid() << 24) + 1;
+            let Some((value, mut values)) = values.split_first() else { continue };
+            transaction
+                .prepare_cached("INSERT INTO samples VALUES (?1, ?2)")
+                .and_then(|mut insert| insert.execute((first, value)))
+                .expect("the first sample");
+            for (rows, sql) in &self.inserts {
+                let mut insert = transaction.prepare_cached(sql).expect("an insert into the table above");
+                while let Some((chunk, rest)) = values.split_at_checked(*rows) {
+                    for (at, value) in (1..).zip(chunk) {
+                        insert.raw_bind_parameter(at, value).expect("a parameter a row");
+                    }
+                    insert.raw_execute().expect("rows");
+                    values = rest;
                 }
-                insert.raw_execute().expect("rows");
             }
         }
         transaction.commit().expect("a commit");

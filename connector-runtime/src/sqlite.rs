@@ -25,6 +25,7 @@ mod place;
 mod read;
 mod retention;
 mod rows;
+mod samples;
 mod series;
 mod stats;
 mod table;

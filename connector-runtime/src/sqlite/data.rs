@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use connector_core::{ColumnData, Role, Rows, Schema};
+use connector_core::{Rows, Schema};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use uuid::Uuid;
 
@@ -14,8 +14,9 @@ use super::{
     keys::{Keys, Prints},
     log::Log,
     place::Place,
+    samples,
     series::Series,
-    table::{self, Table, ids_of},
+    table::{self, Table},
 };
 use crate::model::{Millis, Outcome, TickRecord};
 use crate::store::StoreError;
@@ -210,7 +211,12 @@ impl DataFile {
             let connector = file.connector(ending.connector)?;
             let tick = file.record(connector, table.as_ref().map(|table| table.id), ending)?;
             if let (Some(tick), Some(table), Some(batch)) = (tick, table, ending.rows) {
-                file.samples(&table, connector, tick, batch).at(&file.path)?;
+                let Batch { schema, rows, prints } = batch;
+                let keys = Keys::new(schema, rows);
+                file.series
+                    .resolve(&file.connection, &table, connector, &keys, prints)
+                    .and_then(|resolved| samples::write(&file.connection, &table, tick, rows, resolved))
+                    .at(&file.path)?;
             }
             Ok(tick.is_some())
         })
@@ -293,59 +299,6 @@ impl DataFile {
             .prepare_cached(REPLACE)
             .and_then(|mut sql| sql.query_row(values, |row| row.get(0)).optional())
             .at(&self.path)
-    }
-
-    fn samples(
-        &mut self,
-        table: &Table,
-        connector: i64,
-        tick: i64,
-        batch: Batch<'_>,
-    ) -> rusqlite::Result<()> {
-        let Batch { schema, rows, prints } = batch;
-        let keys = Keys::new(schema, rows);
-        let values: Vec<&ColumnData> =
-            schema.with_role(Role::Value).map(|(i, _)| &rows.columns()[i]).collect();
-        let resolved = self.series.resolve(&self.connection, table, connector, &keys, prints)?;
-        let mut numbers = resolved.numbers();
-        let first = *ids_of(tick).start();
-        let mut json = String::new();
-        let size = table.samples.rows;
-        let many = rows.len() - rows.len() % size;
-        for (sql, positions, size) in
-            [(&table.samples.many, 0..many, size), (&table.samples.one, many..rows.len(), 1)]
-        {
-            if positions.is_empty() {
-                continue;
-            }
-            let mut insert = self.connection.prepare_cached(sql)?;
-            let (mut at, last) = (0, size * (1 + values.len()));
-            for position in positions {
-                let row = resolved.row(position);
-                at += 1;
-                insert.raw_bind_parameter(at, first + numbers.next().unwrap_or_default())?;
-                for column in &values {
-                    at += 1;
-                    match column {
-                        ColumnData::Real(reals) => insert.raw_bind_parameter(at, reals.get(row))?,
-                        ColumnData::Timestamp(times) => insert.raw_bind_parameter(at, times.get(row))?,
-                        ColumnData::String(strings) => insert.raw_bind_parameter(at, strings.get(row))?,
-                        ColumnData::Dynamic(maps) => {
-                            json.clear();
-                            maps.write_json(row, &mut json);
-                            insert.raw_bind_parameter(at, json.as_str())?;
-                        }
-                        _ => insert.raw_bind_parameter(at, rusqlite::types::Null)?,
-                    }
-                }
-                if at == last {
-                    insert.raw_execute()?;
-                    at = 0;
-                    fail_point!("rows");
-                }
-            }
-        }
-        Ok(())
     }
 
     /// Does something within the transaction that happens whole or not at all: by itself in a transaction that goes on

@@ -32,9 +32,9 @@ pub(super) struct Series {
 
 /// Consecutive numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Run {
-    first: i64,
-    len: usize,
+pub(super) struct Run {
+    pub(super) first: i64,
+    pub(super) len: usize,
 }
 
 /// The series of a tick's rows, in the order of their numbers.
@@ -64,9 +64,9 @@ impl Resolved {
         Self { runs, rows }
     }
 
-    /// The number of each series.
-    pub(super) fn numbers(&self) -> impl Iterator<Item = i64> {
-        self.runs.iter().flat_map(|run| (run.first..).take(run.len))
+    /// The numbers of the series.
+    pub(super) fn runs(&self) -> &[Run] {
+        &self.runs
     }
 
     /// The row of the series at that position.
@@ -323,7 +323,7 @@ mod tests {
     #[test]
     fn samples_are_written_in_the_order_of_their_series() {
         let resolved = Resolved::new(vec![(4, 0), (1, 1), (3, 2), (2, 3)]);
-        assert_eq!(resolved.numbers().collect::<Vec<_>>(), [1, 2, 3, 4]);
+        assert_eq!(resolved.runs, [Run { first: 1, len: 4 }]);
         assert_eq!((0..4).map(|position| resolved.row(position)).collect::<Vec<_>>(), [1, 3, 2, 0]);
         let ordered = Resolved::new((0..1000).map(|n| (n + 5, n as u32)).collect());
         assert_eq!(ordered.runs, [Run { first: 5, len: 1000 }]);

@@ -20,8 +20,8 @@ const MAX_PARAMETERS: usize = 32_766;
 /// few.
 const PART_OF_A_TICK: &str = "0.0002";
 
-/// Rows in one insert: more gain nothing measurable.
-const ROWS_AN_INSERT: usize = 50;
+/// Rows in one insert, of which the greatest that fits is taken.
+const ROWS_AN_INSERT: [usize; 4] = [64, 16, 4, 1];
 
 /// The bits of an id that are the number of a series.
 pub(super) const NUMBER_BITS: u32 = 24;
@@ -45,30 +45,30 @@ pub(super) fn number_in(id: i64) -> i64 {
 pub(super) struct Table {
     pub(super) id: i64,
     pub(super) schema: Schema,
-    pub(super) samples: Insert,
+    /// The id and the values.
+    pub(super) samples: Inserts,
+    /// The values alone, if there are any, of samples that get the next ids.
+    pub(super) appended: Option<Inserts>,
     pub(super) insert_series: String,
     pub(super) find_series: String,
     pub(super) last_series: String,
     pub(super) free_series: String,
 }
 
-/// An insert of one row, and the same of many.
+/// Inserts of so many rows each.
 #[derive(Debug)]
-pub(super) struct Insert {
-    pub(super) one: String,
-    pub(super) many: String,
-    pub(super) rows: usize,
-}
+pub(super) struct Inserts(Vec<(usize, String)>);
 
 impl Table {
     pub(super) fn new(id: i64, name: &str, schema: Schema) -> Self {
-        let series = quote(&format!("{name}$series"));
+        let (series, samples) = (quote(&format!("{name}$series")), quote(&format!("{name}$samples")));
+        let values: Vec<String> =
+            schema.with_role(Role::Value).map(|(_, column)| quote(column.name())).collect();
+        let into_values = format!("{samples} ({})", values.join(","));
         Self {
             id,
-            samples: Insert::new(
-                &quote(&format!("{name}$samples")),
-                1 + schema.with_role(Role::Value).count(),
-            ),
+            samples: Inserts::new(&samples, 1 + values.len()),
+            appended: (!values.is_empty()).then(|| Inserts::new(&into_values, values.len())),
             insert_series: format!(
                 "INSERT OR IGNORE INTO {series} VALUES {}",
                 parameters(4 + schema.with_role(Role::Key).count())
@@ -88,16 +88,17 @@ impl Table {
     }
 }
 
-impl Insert {
-    /// `OR FAIL` saves SQLite the copies of pages by which it could take back a part of the rows: the writer takes back
-    /// all that was done for a job.
-    fn new(table: &str, columns: usize) -> Self {
-        let rows = ROWS_AN_INSERT.min(MAX_PARAMETERS / columns);
+impl Inserts {
+    fn new(into: &str, columns: usize) -> Self {
         let row = parameters(columns);
-        let into = |rows: usize| {
-            format!("INSERT OR FAIL INTO {table} VALUES {}", vec![row.as_str(); rows].join(","))
-        };
-        Self { one: into(1), many: into(rows), rows }
+        let insert = |rows| format!("INSERT INTO {into} VALUES {}", vec![row.as_str(); rows].join(","));
+        let sizes = ROWS_AN_INSERT.into_iter().filter(|rows| rows * columns <= MAX_PARAMETERS);
+        Self(sizes.map(|rows| (rows, insert(rows))).collect())
+    }
+
+    /// Each, the greatest first, with its number of rows.
+    pub(super) fn sizes(&self) -> impl Iterator<Item = (usize, &str)> {
+        self.0.iter().map(|(rows, sql)| (*rows, sql.as_str()))
     }
 }
 
