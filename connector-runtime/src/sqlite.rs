@@ -17,6 +17,7 @@ mod data;
 mod fault;
 mod files;
 mod filter;
+mod jobs;
 mod keys;
 mod lease;
 mod log;
@@ -27,6 +28,7 @@ mod retention;
 mod rows;
 mod samples;
 mod series;
+mod siblings;
 mod stats;
 mod table;
 mod table_reader;
@@ -51,9 +53,11 @@ pub use self::stats::{Amount, ConnectorStats, DatabaseStats, TableStats, stats};
 pub use self::table_reader::TableReader;
 
 use self::control::Control;
+use self::jobs::Durability;
 use self::keys::{Keys, Prints};
 use self::read::{Ends, Readers};
-use self::writer::{Durability, Round, Writer};
+use self::siblings::Siblings;
+use self::writer::{Round, Writer};
 use crate::model::{ConnectorRecord, ConnectorSpec, Millis, Outcome, TickRecord};
 use crate::store::{
     Changes, Claim, Claimed, FinishedTick, Lease, Revision, RowQuery, RowStream, Store, StoreError,
@@ -96,6 +100,7 @@ pub struct SqliteStore {
     _reads: Ends,
     writer: Writer,
     revision: Arc<watch::Sender<Revision>>,
+    siblings: Arc<Siblings>,
     /// The fingerprint of each connector's latest rows.
     latest: Mutex<HashMap<Uuid, u128>>,
     expiry: retention::Metrics,
@@ -112,14 +117,15 @@ impl SqliteStore {
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
         files::create_folder(dir)?;
         let revision = Arc::new(watch::Sender::new(Revision::default()));
-        let writer = Writer::start(dir, revision.clone())?;
+        let siblings = Arc::new(Siblings::default());
+        let writer = Writer::start(dir, revision.clone(), siblings.clone())?;
         let (readers, reads) = Readers::new(dir);
         readers
             .on_control(Control::all_databases)?
             .iter()
             .for_each(|database| bring_up_to_date(dir, database));
         let (latest, expiry) = Default::default();
-        Ok(Self { readers, _reads: reads, writer, revision, latest, expiry })
+        Ok(Self { readers, _reads: reads, writer, revision, siblings, latest, expiry })
     }
 
     /// Whether a connector's latest rows had that fingerprint too, which is the one of its latest rows from now on.
@@ -233,7 +239,13 @@ impl Store for SqliteStore {
                 _ => Ok(answers),
             }
         };
-        self.writer.run(Durability::Process, work).await
+        let answers = self.writer.run(Durability::Process, work).await?;
+        for answer in &answers {
+            if let Claimed::Granted(lease) = answer {
+                self.siblings.begins(lease.connector);
+            }
+        }
+        Ok(answers)
     }
 
     async fn renew(&self, leases: &[Lease]) -> Result<Vec<bool>, StoreError> {
@@ -257,7 +269,8 @@ impl Store for SqliteStore {
                 prints.rows = keys.hashes();
             }
         }
-        self.writer.run(durability, move |round| round.finish(&tick, &prints)).await
+        self.siblings.ended(tick.lease.connector);
+        self.writer.run_with_siblings(durability, move |round| round.finish(&tick, &prints)).await
     }
 
     async fn ticks(&self, id: Uuid, limit: usize) -> Result<Vec<TickRecord>, StoreError> {

@@ -24,7 +24,7 @@ use rusqlite::Connection;
 
 use self::find::{SLICE, Unused, chunks, find_slice, find_unused};
 pub(super) use self::metrics::Metrics;
-use super::{SqliteStore, clock, control::Control, data::DataFile, fault::At, writer::Durability};
+use super::{SqliteStore, clock, control::Control, data::DataFile, fault::At, jobs::Durability};
 use crate::model::{Millis, format_millis};
 use crate::store::StoreError;
 

@@ -1,6 +1,6 @@
 //! The one thread that writes, and how it commits for many at once.
 //!
-//! A **round** takes all jobs that wait, up to [`ROUND`], and does them in two commits: first the files with tables, then
+//! A **round** takes all jobs that [wait](super::jobs) and does them in two commits: first the files with tables, then
 //! `control.db`, whose write lock is held throughout, so that no other process can take a lease meanwhile. Each job
 //! happens whole or not at all. Nearly always all of them happen, so they simply follow each other; when one fails half
 //! done, the round is taken back and done again with a savepoint around each job. When a file of tables cannot be
@@ -21,13 +21,12 @@ use super::{
     data::DataFile,
     fault::{At, Told},
     files,
+    jobs::{Durability, Job, LINGER, Typed, gather},
     place::Place,
+    siblings::Siblings,
     tasks::Tasks,
 };
 use crate::store::{Revision, StoreError};
-
-/// The most jobs that share a commit.
-const ROUND: usize = 256;
 
 /// The way to the writer's thread, which ends when this is dropped, after the work that waits.
 #[derive(Debug)]
@@ -54,17 +53,12 @@ struct Retry {
     broken: HashMap<String, Told>,
 }
 
-/// How much a job's change of `control.db` is worth.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Durability {
-    /// It may be lost with the power: a lease, or what the ledger knows too.
-    Process,
-    /// It outlives the loss of power: what an operator was told.
-    Power,
-}
-
 impl Writer {
-    pub(super) fn start(dir: &Path, revision: Arc<watch::Sender<Revision>>) -> Result<Self, StoreError> {
+    pub(super) fn start(
+        dir: &Path,
+        revision: Arc<watch::Sender<Revision>>,
+        siblings: Arc<Siblings>,
+    ) -> Result<Self, StoreError> {
         let path = files::control_path(dir);
         let control = Control { connection: files::open_control(dir)?, path };
         let files = Files {
@@ -77,7 +71,7 @@ impl Writer {
         let (jobs, waiting) = channel();
         let thread = std::thread::Builder::new()
             .name("sqlite-writer".to_owned())
-            .spawn(move || run(store, &waiting, &revision))
+            .spawn(move || run(store, &waiting, &siblings, &revision))
             .map_err(|error| StoreError::failed("cannot start the store's writer thread", error))?;
         Ok(Self { jobs: Some(jobs), thread: Some(thread) })
     }
@@ -88,8 +82,26 @@ impl Writer {
         durability: Durability,
         work: impl FnMut(&mut Round<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
+        self.send(durability, false, work).await
+    }
+
+    /// As [`run`](Self::run), for the end of a tick: it may wait a moment for others, to share their commit.
+    pub(super) async fn run_with_siblings<T: Send + 'static>(
+        &self,
+        durability: Durability,
+        work: impl FnMut(&mut Round<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.send(durability, true, work).await
+    }
+
+    async fn send<T: Send + 'static>(
+        &self,
+        durability: Durability,
+        waits: bool,
+        work: impl FnMut(&mut Round<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
         let (reply, answer) = oneshot::channel();
-        let job = Typed { work, durability, result: None, reply };
+        let job = Typed::new(work, durability, waits, reply);
         let jobs = self.jobs.as_ref().ok_or(StoreError::Closed)?;
         jobs.send(Box::new(job)).map_err(|_| StoreError::Closed)?;
         answer.await.unwrap_or(Err(StoreError::Closed))
@@ -170,49 +182,18 @@ impl Files {
     }
 }
 
-trait Job: Send {
-    fn durability(&self) -> Durability;
-    fn perform(&mut self, round: &mut Round<'_>) -> Result<(), &StoreError>;
-    fn fail(&mut self, error: StoreError);
-    fn answer(self: Box<Self>);
-}
-
-struct Typed<T, F> {
-    work: F,
-    durability: Durability,
-    result: Option<Result<T, StoreError>>,
-    reply: oneshot::Sender<Result<T, StoreError>>,
-}
-
-impl<T: Send, F: FnMut(&mut Round<'_>) -> Result<T, StoreError> + Send> Job for Typed<T, F> {
-    fn durability(&self) -> Durability {
-        self.durability
-    }
-
-    fn perform(&mut self, round: &mut Round<'_>) -> Result<(), &StoreError> {
-        self.result.insert((self.work)(round)).as_ref().map(drop)
-    }
-
-    fn fail(&mut self, error: StoreError) {
-        self.result = Some(Err(error));
-    }
-
-    fn answer(self: Box<Self>) {
-        let Self { work, result, reply, .. } = *self;
-        // Before the answer, so that who gets it is alone again with what was shared.
-        drop(work);
-        if let Some(result) = result {
-            // Nobody may wait for it any more.
-            let _ = reply.send(result);
-        }
-    }
-}
-
-fn run(mut store: Open, waiting: &Receiver<Box<dyn Job>>, revision: &watch::Sender<Revision>) {
+fn run(
+    mut store: Open,
+    waiting: &Receiver<Box<dyn Job>>,
+    siblings: &Siblings,
+    revision: &watch::Sender<Revision>,
+) {
     let mut synchronous = Durability::Power;
-    while let Ok(first) = waiting.recv() {
-        let mut jobs = vec![first];
-        jobs.extend(waiting.try_iter().take(ROUND - 1));
+    loop {
+        let mut jobs = gather(waiting, siblings, LINGER);
+        if jobs.is_empty() {
+            return;
+        }
         let wanted = if jobs.iter().any(|job| job.durability() == Durability::Power) {
             Durability::Power
         } else {
