@@ -4,6 +4,7 @@
 test: deps
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --all-features -- -D warnings
+	cargo clippy -p prom-parse --no-default-features --features serde -- -D warnings
 	if cargo nextest --version >/dev/null 2>&1; \
 	then cargo nextest run --workspace --all-features --run-ignored all --no-tests pass; \
 	else cargo test --workspace --all-features --lib --bins --tests --examples -- --include-ignored; fi

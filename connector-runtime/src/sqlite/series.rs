@@ -13,7 +13,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::ops::RangeInclusive;
 
 use connector_core::ColumnData;
-use rusqlite::{CachedStatement, Connection};
+use rusqlite::{CachedStatement, Connection, OptionalExtension};
 
 use super::{
     keys::{Keys, Prints},
@@ -119,7 +119,8 @@ impl Series {
                 known.numbers = Numbers::default();
             }
         } else {
-            let mut dictionary = Dictionary::new(connection, table, connector, keys)?;
+            let remembers = !known.numbers.is_empty();
+            let mut dictionary = Dictionary::new(connection, table, connector, keys, remembers)?;
             if prints.rows.is_empty() {
                 known.look_up(&mut dictionary, &keys.hashes())?;
             } else {
@@ -182,6 +183,8 @@ impl Known {
 struct Dictionary<'a> {
     keys: &'a Keys<'a>,
     connector: i64,
+    /// Whether most of those that are asked for are new.
+    expects_new: bool,
     free: Free<'a>,
     insert: CachedStatement<'a>,
     find: CachedStatement<'a>,
@@ -194,11 +197,14 @@ impl<'a> Dictionary<'a> {
         table: &Table,
         connector: i64,
         keys: &'a Keys<'a>,
+        remembers: bool,
     ) -> rusqlite::Result<Self> {
+        let free = Free::new(connection, table, connector)?;
         Ok(Self {
             keys,
             connector,
-            free: Free::new(connection, table, connector)?,
+            expects_new: remembers || free.is_untouched(),
+            free,
             insert: connection.prepare_cached(&table.insert_series)?,
             find: connection.prepare_cached(&table.find_series)?,
             json: String::new(),
@@ -207,13 +213,24 @@ impl<'a> Dictionary<'a> {
 
     /// The number of a series, a new one if there is none.
     fn number(&mut self, row: usize, hash: u128, nth: u32) -> rusqlite::Result<i64> {
-        // Most of those that are not remembered are new: the insert itself finds out.
-        let id = self.free.next()?;
-        if self.insert(id, row, hash, nth)? {
+        if !self.expects_new
+            && let Some(number) = self.find(hash, nth)?
+        {
+            return Ok(number);
+        }
+        // The insert finds out by itself whether there is one.
+        if let Some(id) = self.free.next()?
+            && self.insert(id, row, hash, nth)?
+        {
             self.free.take();
             return Ok(number_in(id));
         }
-        self.find.query_row((self.connector, hash.to_be_bytes(), nth), |row| row.get(0)).map(number_in)
+        self.find(hash, nth)?.ok_or_else(|| rusqlite::Error::ToSqlConversionFailure(Box::new(Full)))
+    }
+
+    fn find(&mut self, hash: u128, nth: u32) -> rusqlite::Result<Option<i64>> {
+        let place = (self.connector, hash.to_be_bytes(), nth);
+        self.find.query_row(place, |row| row.get(0).map(number_in)).optional()
     }
 
     /// Whether there was no such series.
@@ -256,16 +273,20 @@ impl<'a> Free<'a> {
         Ok(Self { find, ids, next, reuses: false })
     }
 
-    fn next(&mut self) -> rusqlite::Result<i64> {
+    /// Whether the connector has no series yet.
+    fn is_untouched(&self) -> bool {
+        self.next == self.ids.start() + 1
+    }
+
+    fn next(&mut self) -> rusqlite::Result<Option<i64>> {
         if self.next > *self.ids.end() && !self.reuses {
             (self.next, self.reuses) = (self.ids.start() + 1, true);
         }
         if self.reuses {
             let free: Option<i64> = self.find.query_row([self.next, *self.ids.end()], |row| row.get(0))?;
-            let free = free.filter(|id| self.ids.contains(id));
-            self.next = free.ok_or_else(|| rusqlite::Error::ToSqlConversionFailure(Box::new(Full)))?;
+            self.next = free.unwrap_or(*self.ids.end() + 1);
         }
-        Ok(self.next)
+        Ok(Some(self.next).filter(|id| self.ids.contains(id)))
     }
 
     /// The next one is free no more.
@@ -316,7 +337,7 @@ impl Hasher for Hashed {
 
 #[cfg(test)]
 mod tests {
-    use connector_core::{Column, ColumnType, Schema};
+    use connector_core::{Column, ColumnType, Rows, Schema};
 
     use super::*;
 
@@ -331,24 +352,31 @@ mod tests {
     }
 
     #[test]
-    fn a_connector_whose_numbers_are_all_taken_is_told() {
+    fn a_connector_whose_numbers_are_all_taken_keeps_its_series_and_gets_no_more() {
         let schema = Schema::new([Column::time("at"), Column::key("name", ColumnType::String)]).unwrap();
         let connection = Connection::open_in_memory().unwrap();
-        connection.execute_batch("CREATE TABLE \"t$series\" (\"$id\" INTEGER PRIMARY KEY)").unwrap();
-        let table = Table::new(1, "t", schema);
-        let ids = ids_of(7);
-        for id in [ids.end() - 2, ids.end() - 1, *ids.end()] {
-            connection.execute("INSERT INTO \"t$series\" VALUES (?1)", [id]).unwrap();
-        }
-        let mut free = Free::new(&connection, &table, 7).unwrap();
-        (free.next, free.reuses) = (ids.end() - 4, true);
-        for id in [ids.end() - 4, ids.end() - 3] {
-            assert_eq!((free.next().unwrap(), free.next().unwrap()), (id, id));
-            free.take();
-        }
-        for _ in 0..2 {
-            let error = free.next().unwrap_err().to_string();
-            assert!(error.contains("has 16777215 series in this table"), "{error}");
+        connection
+            .execute_batch(
+                "CREATE TABLE \"t$series\" (\"$id\" INTEGER PRIMARY KEY, \"$connector\", \"$hash\", \"$nth\", name,
+                   UNIQUE (\"$connector\", \"$hash\", \"$nth\"))",
+            )
+            .unwrap();
+        let (table, ids) = (Table::new(1, "t", schema.clone()), ids_of(7));
+        let mut rows = Rows::new(&schema);
+        ["a", "b", "c", "d"].iter().for_each(|name| rows.string(1, name).end_row());
+        let keys = Keys::new(&schema, &rows);
+        let hashes = keys.hashes();
+        for remembers in [false, true] {
+            let mut dictionary = Dictionary::new(&connection, &table, 7, &keys, remembers).unwrap();
+            // As if all the others were taken.
+            (dictionary.free.next, dictionary.free.reuses) = (ids.end() - 1, true);
+            for (row, number) in [(0, LAST_NUMBER - 1), (1, LAST_NUMBER), (0, LAST_NUMBER - 1)] {
+                assert_eq!(dictionary.number(row, hashes[row], 0).unwrap(), number);
+            }
+            for row in [2, 3] {
+                let error = dictionary.number(row, hashes[row], 0).unwrap_err().to_string();
+                assert!(error.contains("has 16777215 series in this table"), "{error}");
+            }
         }
     }
 }

@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use connector_core::{Connector, Rows};
@@ -67,10 +66,12 @@ async fn what_was_reported_as_committed_outlives_the_loss_of_power() {
 async fn work(folder: &Path, counter: &Counter, round: u64) -> Reported {
     let reported = Arc::new(Mutex::new(Reported::default()));
     let Ok(store) = SqliteStore::open(folder) else { return Reported::default() };
-    let (store, off) = (Arc::new(store), Arc::new(AtomicBool::new(false)));
+    let store = Arc::new(store);
+    let (committed, commits) = std::sync::mpsc::channel();
     let mut tasks = Vec::new();
     for i in 0..4 {
         let (store, reported, counter) = (store.clone(), reported.clone(), counter.clone());
+        let committed = committed.clone();
         tasks.push(tokio::spawn(async move {
             let name = format!("c{round}_{i}");
             let schema = Arc::new(counter.schema());
@@ -98,27 +99,28 @@ async fn work(folder: &Path, counter: &Counter, round: u64) -> Reported {
                     return;
                 }
                 reported.lock().unwrap().ticks.insert((connector.id, bucket));
+                committed.send(()).unwrap();
             }
         }));
     }
-    // Checkpoints come seldom by themselves; here they come all the time.
+    drop(committed);
+    // Checkpoints come seldom by themselves; here one comes beside every few commits.
     let checkpoints = {
-        let (folder, off) = (folder.to_owned(), off.clone());
+        let folder = folder.to_owned();
         tokio::task::spawn_blocking(move || {
-            while !off.load(Ordering::SeqCst) {
+            while commits.recv().is_ok() {
                 for file in ["plant.db", "control.db"] {
                     if let Ok(file) = Connection::open(folder.join(file)) {
                         let _ = file.query_row("PRAGMA wal_checkpoint(RESTART)", [], |_| Ok(()));
                     }
                 }
-                std::thread::sleep(std::time::Duration::from_millis(5));
+                commits.try_iter().for_each(drop);
             }
         })
     };
     for task in tasks {
         task.await.unwrap();
     }
-    off.store(true, Ordering::SeqCst);
     checkpoints.await.unwrap();
     drop(store);
     std::mem::take(&mut *reported.lock().unwrap())

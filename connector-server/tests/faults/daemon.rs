@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use connector_runtime::model::Millis;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::retry_on_intr;
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use serde_json::{Value, json};
 
 use crate::exporter::Exporter;
@@ -83,16 +85,13 @@ impl Daemon {
 
     /// How it ended, if it did in that time.
     pub(crate) fn wait_for_end(&mut self, patience: Duration) -> Option<ExitStatus> {
-        let until = Instant::now() + patience;
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return Some(status);
-            }
-            if Instant::now() >= until {
-                return None;
-            }
-            thread::sleep(Duration::from_millis(10));
+        if let Some(status) = self.child.try_wait().unwrap() {
+            return Some(status);
         }
+        let process = pidfd_open(Pid::from_child(&self.child), PidfdFlags::empty()).unwrap();
+        let patience = Timespec::try_from(patience).unwrap();
+        retry_on_intr(|| poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&patience))).unwrap();
+        self.child.try_wait().unwrap()
     }
 
     /// What it wrote to its log.
