@@ -29,6 +29,7 @@ mod rows;
 mod samples;
 mod series;
 mod siblings;
+mod statistics;
 mod stats;
 mod table;
 mod table_reader;

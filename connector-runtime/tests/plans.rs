@@ -1,4 +1,4 @@
-//! How plain SQL finds its way through the view of a table, without anybody having run `ANALYZE`.
+//! How plain SQL finds its way through the view of a table.
 
 use connector_core::{Column, ColumnType, Schema};
 use connector_runtime::model::ConnectorSpec;

@@ -16,6 +16,7 @@ use super::{
     place::Place,
     samples,
     series::Series,
+    statistics,
     table::{self, Table},
 };
 use crate::model::{Millis, Outcome, TickRecord};
@@ -246,6 +247,7 @@ impl DataFile {
             return Err(StoreError::BadTarget(format!("target_table: {name:?} cannot be a table: {reason}")));
         }
         self.connection.execute_batch(&table::create(name, schema)).at(&self.path)?;
+        statistics::tell(&self.connection, name, schema).at(&self.path)?;
         self.connection
             .execute(
                 "INSERT INTO \"$tables\" (name, schema) VALUES (?1, ?2)",

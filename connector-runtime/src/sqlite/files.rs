@@ -11,6 +11,7 @@ use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags, ffi};
 use super::{
     fault::At,
     migrate::{self, Step},
+    statistics,
 };
 use crate::store::StoreError;
 
@@ -71,7 +72,9 @@ pub(super) fn open_control(dir: &Path) -> Result<Connection, StoreError> {
 
 /// Opens a file of tables for writing, in the newest layout.
 pub(super) fn open_data(file: &Path) -> Result<Connection, StoreError> {
-    open_writer(file, DATA_PATIENCE, migrate::DATA)
+    let mut connection = open_writer(file, DATA_PATIENCE, migrate::DATA)?;
+    statistics::restore(&mut connection).at(file)?;
+    Ok(connection)
 }
 
 /// Opens `control.db` for reading alone.

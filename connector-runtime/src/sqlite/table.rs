@@ -123,6 +123,10 @@ pub(super) fn create(name: &str, schema: &Schema) -> String {
             Role::Value => drop(write!(values, ", {name} {}", affinity(column.kind()))),
         }
     }
+    let by_key = schema.with_role(Role::Key).next().map(|(_, key)| {
+        let index = quote(&format!("{name}$series_by_key"));
+        format!("CREATE INDEX {index} ON {series} ({});", quote(key.name()))
+    });
     format!(
         "CREATE TABLE {series} (\"$id\" INTEGER PRIMARY KEY, \"$connector\" INTEGER NOT NULL, \
            \"$hash\" BLOB NOT NULL, \"$nth\" INTEGER NOT NULL{keys}, UNIQUE (\"$connector\", \"$hash\", \"$nth\"));
@@ -131,7 +135,7 @@ pub(super) fn create(name: &str, schema: &Schema) -> String {
            JOIN \"$ticks\" t ON t.connector = s.\"$connector\" \
            JOIN {samples} x ON {join};
          {}",
-        plan(name, schema),
+        by_key.unwrap_or_default(),
         join = join("s", "t", "x"),
     )
 }
@@ -148,33 +152,6 @@ fn join(series: &str, tick: &str, sample: &str) -> String {
          AND likelihood({x} < ({t} + 1) << {NUMBER_BITS}, {PART_OF_A_TICK}) \
          AND {s} = ({tick}.connector << {NUMBER_BITS}) + ({x} & {LAST_NUMBER})"
     )
-}
-
-/// What lets any client find its way through the view: an index of the first key column, and statistics.
-///
-/// Without statistics, SQLite takes a table for small, and reads all samples for a span of time. These tell it of ten
-/// connectors with a thousand series each and ten thousand ticks. `ANALYZE` puts true ones in their place.
-fn plan(name: &str, schema: &Schema) -> String {
-    let (series, samples) = (format!("{name}$series"), format!("{name}$samples"));
-    let mut sql = format!(
-        "ANALYZE \"$tables\";
-         INSERT INTO sqlite_stat1 SELECT '$ticks', 'sqlite_autoindex_$ticks_1', '100000 10000 1'
-           WHERE NOT EXISTS (SELECT 1 FROM sqlite_stat1 WHERE tbl = '$ticks');
-         INSERT INTO sqlite_stat1 VALUES ('{series}', 'sqlite_autoindex_{series}_1', '10000 1000 1 1'),
-           ('{samples}', NULL, '100000000');"
-    );
-    if let Some((_, key)) = schema.with_role(Role::Key).next() {
-        let index = format!("{name}$series_by_key");
-        let _ = write!(
-            sql,
-            "CREATE INDEX {} ON {} ({});
-             INSERT INTO sqlite_stat1 VALUES ('{series}', '{index}', '10000 10');",
-            quote(&index),
-            quote(&series),
-            quote(key.name())
-        );
-    }
-    sql
 }
 
 /// A column where the ledger is `t`, the series `s`, and the sample `x`.

@@ -10,5 +10,6 @@ mod layouts;
 mod numbers;
 mod retention;
 mod shared;
+mod statistics;
 mod stats;
 mod table_reader;
