@@ -227,11 +227,13 @@ struct Samples<'a> {
 }
 
 impl<'a> Samples<'a> {
-    /// A query whose rows begin with the sample's id, and go on with the columns. `CROSS JOIN` keeps the order in which
-    /// `from` names the ledger as `t`, the series as `s`, and the samples as `x`.
+    /// A query whose rows begin with the sample's id, and go on with the columns, of keys only where `from` names the series
+    /// as `s`. `CROSS JOIN` keeps the order in which it does so, with the ledger as `t` and the samples as `x`.
     fn prepare(&self, time: &str, from: &str, order: &str) -> rusqlite::Result<CachedStatement<'a>> {
+        let has_keys = from.contains("{series}");
         let columns = self.schema.columns().iter().map(|column| match column.role() {
             Role::Time => format!(", {time}"),
+            Role::Key if !has_keys => String::new(),
             _ => format!(", {}", qualified(column)),
         });
         let from = from
@@ -265,20 +267,30 @@ impl<'a> Samples<'a> {
         number: i64,
         output: &mut Output<'_>,
     ) -> rusqlite::Result<()> {
+        let keys: Vec<&Column> = self.schema.with_role(Role::Key).map(|(_, column)| column).collect();
+        let names: Vec<String> = keys.iter().map(|column| qualified(column)).collect();
+        let series = quote(&format!("{}$series", self.name));
+        let keys: Vec<Cell> = self
+            .connection
+            .prepare_cached(&format!("SELECT {} FROM {series} s WHERE s.\"$id\" = ?1", names.join(", ")))?
+            .query_row([ids_of(connector).start() + number], |row| {
+                keys.iter().enumerate().map(|(at, column)| cell(row, at, column)).collect()
+            })?;
         let from = format!(
-            "{{series}} s CROSS JOIN \"$ticks\" t CROSS JOIN {{samples}} x ON x.\"$id\" = (t.id << {NUMBER_BITS}) + ?2 \
-             WHERE s.\"$id\" = ?1 AND t.connector = ?3 AND t.scheduled_for BETWEEN ?4 AND ?5"
+            "\"$ticks\" t CROSS JOIN {{samples}} x ON x.\"$id\" = (t.id << {NUMBER_BITS}) + ?1 \
+             WHERE t.connector = ?2 AND t.scheduled_for BETWEEN ?3 AND ?4"
         );
         let mut statement = self.prepare("t.scheduled_for", &from, "t.scheduled_for DESC")?;
-        let series = ids_of(connector).start() + number;
-        self.query(&mut statement, &[series, number, connector, since, until], |_| true, output).map(drop)
+        let place = [number, connector, since, until];
+        self.query(&mut statement, &place, &keys, |_| true, output).map(drop)
     }
 
-    /// Returns whether to go on.
+    /// Sends the rows, all with these keys where the query has none. Returns whether to go on.
     fn query(
         self,
         statement: &mut CachedStatement<'_>,
         place: &[i64],
+        keys: &[Cell],
         wanted: impl Fn(i64) -> bool,
         output: &mut Output<'_>,
     ) -> rusqlite::Result<bool> {
@@ -292,7 +304,7 @@ impl<'a> Samples<'a> {
             if !wanted(number_in(row.get(0)?)) {
                 continue;
             }
-            let cells = self.cells(row)?;
+            let cells = self.cells(row, keys)?;
             let kept = self.values.maps.iter().all(|(column, map)| match &cells[*column] {
                 Cell::Json(json) => is_map(json, map),
                 _ => false,
@@ -304,18 +316,29 @@ impl<'a> Samples<'a> {
         Ok(true)
     }
 
-    fn cells(self, row: &Row<'_>) -> rusqlite::Result<Vec<Cell>> {
-        let cell = |(at, column): (usize, &Column)| {
-            Ok(match (column.kind(), row.get_ref(at)?) {
-                (_, ValueRef::Null) => Cell::Null,
-                (ColumnType::Timestamp, _) => Cell::Timestamp(row.get(at)?),
-                (ColumnType::Real, _) => Cell::Real(row.get(at)?),
-                (ColumnType::Dynamic, _) => Cell::Json(row.get(at)?),
-                _ => Cell::Text(row.get(at)?),
-            })
+    fn cells(self, row: &Row<'_>, keys: &[Cell]) -> rusqlite::Result<Vec<Cell>> {
+        let (mut at, mut keys) = (0, keys.iter());
+        let mut next = |column: &Column| {
+            if column.role() == Role::Key
+                && let Some(key) = keys.next()
+            {
+                return Ok(key.clone());
+            }
+            at += 1;
+            cell(row, at, column)
         };
-        (1..).zip(self.schema.columns()).map(cell).collect()
+        self.schema.columns().iter().map(&mut next).collect()
     }
+}
+
+fn cell(row: &Row<'_>, at: usize, column: &Column) -> rusqlite::Result<Cell> {
+    Ok(match (column.kind(), row.get_ref(at)?) {
+        (_, ValueRef::Null) => Cell::Null,
+        (ColumnType::Timestamp, _) => Cell::Timestamp(row.get(at)?),
+        (ColumnType::Real, _) => Cell::Real(row.get(at)?),
+        (ColumnType::Dynamic, _) => Cell::Json(row.get(at)?),
+        _ => Cell::Text(row.get(at)?),
+    })
 }
 
 /// Reads the rows of one tick after the other.
@@ -347,7 +370,7 @@ impl TickByTick<'_> {
         let (sample, series) = (*ids_of(tick.id).start(), *ids_of(tick.connector).start());
         for number in numbers {
             let place = [sample + number, series + number, tick.scheduled_for];
-            if !self.samples.query(&mut self.one, &place, |_| true, output)? {
+            if !self.samples.query(&mut self.one, &place, &[], |_| true, output)? {
                 return Ok(false);
             }
         }
@@ -362,6 +385,6 @@ impl TickByTick<'_> {
     ) -> rusqlite::Result<bool> {
         let (ids, series) = (ids_of(tick.id), *ids_of(tick.connector).start());
         let place = [*ids.start(), *ids.end(), series, tick.scheduled_for];
-        self.samples.query(&mut self.all, &place, wanted, output)
+        self.samples.query(&mut self.all, &place, &[], wanted, output)
     }
 }
