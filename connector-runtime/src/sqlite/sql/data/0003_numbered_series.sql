@@ -35,8 +35,7 @@ JOIN (
 INSERT INTO "{table}$series"
 SELECT (s."$connector" << 24) + n.number, s."$connector", s."$hash", n.nth{keys}
 FROM "{table}$series$2" s
-JOIN "$numbers" n ON n.series = s."$id"
-ORDER BY 1;
+JOIN "$numbers" n ON n.series = s."$id";
 -- In the order in which they lie.
 INSERT INTO "{table}$samples"
 SELECT (x."$tick" << 24) + n.number{values}
