@@ -130,9 +130,9 @@ impl StringColumn {
         &self.offsets
     }
 
-    /// A bit for each row, least significant first: set where the value is not null.
-    pub fn validity(&self) -> &[u8] {
-        &self.validity.bits
+    /// A bit for each row, least significant first: set where the value is not null. None where no value is null.
+    pub fn validity(&self) -> Option<&[u8]> {
+        self.validity.bits()
     }
 
     #[inline]
@@ -141,12 +141,12 @@ impl StringColumn {
             written_twice();
         }
         self.append(value);
-        self.validity.push(true);
+        self.validity.push(row, true);
     }
 
     fn push_null(&mut self) {
+        self.validity.push(self.len(), false);
         self.append("");
-        self.validity.push(false);
     }
 
     #[inline]
@@ -191,9 +191,9 @@ impl RealColumn {
         &self.values
     }
 
-    /// A bit for each row, least significant first: set where the value is not null.
-    pub fn validity(&self) -> &[u8] {
-        &self.validity.bits
+    /// A bit for each row, least significant first: set where the value is not null. None where no value is null.
+    pub fn validity(&self) -> Option<&[u8]> {
+        self.validity.bits()
     }
 
     #[inline]
@@ -202,7 +202,7 @@ impl RealColumn {
             written_twice();
         }
         self.values.push(value.unwrap_or_default());
-        self.validity.push(value.is_some());
+        self.validity.push(row, value.is_some());
     }
 }
 
@@ -225,9 +225,9 @@ impl TimestampColumn {
         &self.values
     }
 
-    /// A bit for each row, least significant first: set where the value is not null.
-    pub fn validity(&self) -> &[u8] {
-        &self.validity.bits
+    /// A bit for each row, least significant first: set where the value is not null. None where no value is null.
+    pub fn validity(&self) -> Option<&[u8]> {
+        self.validity.bits()
     }
 
     pub(super) fn push(&mut self, row: usize, value: Option<i64>) {
@@ -235,7 +235,7 @@ impl TimestampColumn {
             written_twice();
         }
         self.values.push(value.unwrap_or_default());
-        self.validity.push(value.is_some());
+        self.validity.push(row, value.is_some());
     }
 }
 
@@ -383,36 +383,51 @@ impl Default for Texts {
     }
 }
 
-/// A bit for each row, least significant first: set where there is a value.
+/// Which rows have a value: a bit for each, least significant first, and none at all while every row has one.
 #[derive(Clone, Debug, Default)]
-struct Validity {
-    bits: Vec<u8>,
-    len: usize,
-}
+struct Validity(Vec<u8>);
 
 impl Validity {
     #[inline]
     fn get(&self, row: usize) -> bool {
-        self.bits[row / 8] >> (row % 8) & 1 == 1
+        self.0.is_empty() || self.0[row / 8] >> (row % 8) & 1 == 1
     }
 
+    fn bits(&self) -> Option<&[u8]> {
+        (!self.0.is_empty()).then_some(&self.0)
+    }
+
+    /// Says of the next row whether it has a value.
     #[inline]
-    fn push(&mut self, valid: bool) {
-        if self.len.is_multiple_of(8) {
-            self.bits.push(0);
+    fn push(&mut self, row: usize, valid: bool) {
+        if !valid || !self.0.is_empty() {
+            self.set(row, valid);
         }
-        self.bits[self.len / 8] |= u8::from(valid) << (self.len % 8);
-        self.len += 1;
+    }
+
+    #[cold]
+    fn set(&mut self, row: usize, valid: bool) {
+        if self.0.is_empty() {
+            self.0.resize(row / 8, u8::MAX);
+            self.0.push(low_bits(row % 8));
+        } else if row.is_multiple_of(8) {
+            self.0.push(0);
+        }
+        self.0[row / 8] |= u8::from(valid) << (row % 8);
     }
 
     fn truncate(&mut self, len: usize) {
-        if len >= self.len {
+        if len.div_ceil(8) > self.0.len() {
             return;
         }
-        self.len = len;
-        self.bits.truncate(len.div_ceil(8));
-        if !len.is_multiple_of(8) {
-            self.bits[len / 8] &= (1 << (len % 8)) - 1;
+        self.0.truncate(len.div_ceil(8));
+        if let Some(last) = self.0.last_mut().filter(|_| !len.is_multiple_of(8)) {
+            *last &= low_bits(len % 8);
         }
     }
+}
+
+/// A byte whose lowest `n` bits are set.
+fn low_bits(n: usize) -> u8 {
+    (1 << n) - 1
 }

@@ -44,7 +44,9 @@ impl<'a> Keys<'a> {
             match column {
                 ColumnData::String(strings) => {
                     text(&mut hash, (strings.text(), strings.offsets()));
-                    hash.update(strings.validity());
+                    let validity = strings.validity();
+                    hash.update(&[u8::from(validity.is_some())]);
+                    hash.update(validity.unwrap_or_default());
                 }
                 ColumnData::Dynamic(maps) => {
                     text(&mut hash, maps.keys());
