@@ -107,8 +107,28 @@ impl<'a> Labels<'a> {
     #[cold]
     #[inline(never)]
     fn next_any(mut self) -> (Self, Option<Label<'a>>) {
-        let label = self.read_any();
+        let label = self.read_escaped().or_else(|| self.read_any());
         (self, label)
+    }
+
+    /// The next label of a tight set, if its value holds escapes and it stands within a window.
+    fn read_escaped(&mut self) -> Option<Label<'a>> {
+        let text = self.set.text;
+        let open = self.start + lowest(self.stops)?;
+        let mut stops = self.stops & (self.stops - 1);
+        let close = loop {
+            let stop = lowest(stops)?;
+            stops &= stops - 1;
+            match text.as_bytes().get(self.start + stop)? {
+                b'"' => break self.start + stop,
+                // Whatever comes after a backslash is no stop.
+                _ => stops &= !(2 << stop),
+            }
+        };
+        let name = text.get(self.at..open.checked_sub(1)?)?;
+        let value = text.get(open + 1..close)?;
+        (self.stops, self.at) = (stops, close + 2);
+        Some((Cow::Borrowed(name), unescape(value)))
     }
 
     fn read_any(&mut self) -> Option<Label<'a>> {
@@ -161,6 +181,11 @@ impl<'a> Labels<'a> {
         self.at += name.len();
         Some(name)
     }
+}
+
+/// The place of the lowest bit that is set.
+fn lowest(bits: u64) -> Option<usize> {
+    (bits != 0).then(|| bits.trailing_zeros() as usize)
 }
 
 /// Which of the bytes are a double quote or a backslash, where they are less than a window.
@@ -281,6 +306,16 @@ mod tests {
         let expected =
             owned([("a", ""), ("bb", &long), ("c", "1"), ("d", "\\"), ("e", &long[..40]), ("f", "2")]);
         assert_eq!(pairs(&set), expected);
+    }
+
+    #[test]
+    fn escapes_wherever_a_window_ends() {
+        for padding in 0..140 {
+            let plain = "x".repeat(padding);
+            let set = format!(r#"a="{plain}\"\n",b="\\\\",c="",d="\"\"é",e="{plain}\\""#);
+            let (a, e) = (format!("{plain}\"\n"), format!("{plain}\\"));
+            assert_eq!(pairs(&set), owned([("a", &a), ("b", "\\\\"), ("c", ""), ("d", "\"\"é"), ("e", &e)]));
+        }
     }
 
     #[test]
