@@ -133,8 +133,9 @@ fn ours(client: Client, url: &str, reusing: bool) -> Fetch {
                 let buffer = std::mem::take(&mut *kept);
                 let scrape =
                     client.scrape_into(&target, anonymous, &options, buffer).await.expect("a scrape");
-                *kept = scrape.into_body();
-                kept.len()
+                let len = scrape.body().len();
+                *kept = scrape.into_buffer();
+                len
             } else {
                 client.scrape(&target, anonymous, &options).await.expect("a scrape").body().len()
             }

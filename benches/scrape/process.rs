@@ -14,6 +14,11 @@ impl Process {
     pub(crate) fn start(args: &[&str]) -> Self {
         let mut child = Command::new(std::env::current_exe().expect("this program"))
             .args(args)
+            // A first touch of a page costs more than to fill it, and when glibc gives pages back is chance.
+            .env(
+                "GLIBC_TUNABLES",
+                "glibc.malloc.mmap_threshold=1073741824:glibc.malloc.trim_threshold=17179869184",
+            )
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

@@ -17,8 +17,10 @@ pub(crate) fn measure() {
     let subject = runtime.block_on(Subject::open(folder.path(), CONNECTORS));
     let all: Vec<usize> = (0..SAMPLES).collect();
     let reversed: Vec<usize> = all.iter().rev().copied().collect();
-    // A tenth of the pods is replaced each tick.
-    let churned = |tick: usize| (0..SAMPLES).map(|n| n + SAMPLES / 10 * tick).collect::<Vec<_>>();
+    // A part of the pods is replaced each tick, from where the scrapes before have come to.
+    let churned = |reached: usize, new: usize, tick: usize| {
+        (0..SAMPLES).map(|n| reached + new * tick + n).collect::<Vec<_>>()
+    };
 
     let timed = |what: &str, first: usize, orders: &[Vec<usize>], counted: usize, of: &str| {
         let scrapes: Vec<Vec<Arc<Rows>>> = (0..CONNECTORS)
@@ -48,7 +50,10 @@ pub(crate) fn measure() {
     let turns: Vec<_> =
         (0..10).map(|tick| if tick % 2 == 0 { reversed.clone() } else { all.clone() }).collect();
     timed("the other way round each time", 11, &turns, 10 * SAMPLES, "samples");
-    let churn: Vec<_> = (1..=10).map(churned).collect();
-    timed("a tenth of the series new each time", 21, &churn, SAMPLES, "new series");
+    let (tenth, half) = (SAMPLES / 10, SAMPLES / 2);
+    let churn: Vec<_> = (1..=10).map(|tick| churned(0, tenth, tick)).collect();
+    timed("a tenth of the series new each time", 21, &churn, 10 * tenth, "new series");
+    let churn: Vec<_> = (1..=10).map(|tick| churned(10 * tenth, half, tick)).collect();
+    timed("half of the series new each time", 31, &churn, 10 * half, "new series");
     runtime.block_on(async { drop(subject) });
 }

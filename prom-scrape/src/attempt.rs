@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, Uri, Version, header};
 use http_body_util::Empty;
-use hyper::body::{Body, Incoming};
+use hyper::body::{Body as _, Incoming};
 use url::{Position, Url};
 
 use crate::body::{self, Limits};
@@ -36,7 +36,7 @@ pub(crate) struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
-    /// Follows `chain` to its end and reads what is there into `buffer`.
+    /// Follows `chain` to its end and reads what is there, into `buffer` where it comes in pieces.
     pub(crate) async fn run(&self, mut chain: Chain<'_>, buffer: &mut Vec<u8>) -> Result<Scrape, Error> {
         loop {
             let (response, connection) = self.send(&chain).await?;
@@ -138,8 +138,8 @@ impl Attempt<'_> {
         let length_framed = chunked || http2 || incoming.size_hint().exact().is_some();
         let content_type =
             head.headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).map(str::to_owned);
-        let wire_len = body::read(incoming, encoding, self.limits, chain, buffer).await?;
-        if !length_framed && !body::ends_properly(buffer, content_type.as_deref()) {
+        let (body, wire_len) = body::read(incoming, encoding, self.limits, chain, buffer).await?;
+        if !length_framed && !body::ends_properly(&body, content_type.as_deref()) {
             let message = format!(
                 "the body of {} may have been cut short: it ends with its connection and not with a whole line",
                 chain.place()
@@ -148,7 +148,7 @@ impl Attempt<'_> {
         }
         let route = self.progress.route();
         Ok(Scrape {
-            body: std::mem::take(buffer),
+            body,
             content_type,
             attempts: 0,
             length_framed,

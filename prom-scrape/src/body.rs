@@ -1,5 +1,8 @@
+use std::ops::Deref;
+
+use bytes::Bytes;
 use http_body_util::BodyExt;
-use hyper::body::{Body, Incoming};
+use hyper::body::{Body as _, Incoming};
 
 use crate::decode::{DecodeError, Encoding, Space};
 use crate::error::{Error, ErrorKind, find_cause};
@@ -12,7 +15,30 @@ pub(crate) struct Limits {
     pub(crate) decompressed: usize,
 }
 
-/// Reads and decodes a whole body into `body`, in place of what it held. Returns its size on the wire.
+/// A whole body, in one piece.
+pub(crate) struct Body {
+    /// The body as it lies in the connection's read buffer, if it came in one piece.
+    received: Option<Bytes>,
+    /// Otherwise the body.
+    pub(crate) buffer: Vec<u8>,
+}
+
+impl Body {
+    pub(crate) fn into_vec(self) -> Vec<u8> {
+        self.received.map_or(self.buffer, Vec::from)
+    }
+}
+
+impl Deref for Body {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.received.as_deref().unwrap_or(&self.buffer)
+    }
+}
+
+/// Reads and decodes a whole body, into the buffer in place of what that held unless it comes in one piece. Returns its
+/// size on the wire as well.
 ///
 /// The limits hold while reading, so nothing larger than them is ever held.
 pub(crate) async fn read(
@@ -20,8 +46,8 @@ pub(crate) async fn read(
     encoding: Encoding,
     limits: Limits,
     chain: &Chain<'_>,
-    body: &mut Vec<u8>,
-) -> Result<u64, Error> {
+    buffer: &mut Vec<u8>,
+) -> Result<(Body, u64), Error> {
     let wire_limit = match encoding {
         Encoding::Identity => limits.decompressed,
         _ => limits.compressed,
@@ -36,13 +62,13 @@ pub(crate) async fn read(
     if announced > wire_limit {
         return Err(too_large(wire_limit, if encoding == Encoding::Identity { "" } else { on_the_wire }));
     }
-    body.clear();
+    buffer.clear();
     let expected = match encoding {
         Encoding::Identity => usize::try_from(announced).unwrap_or(limits.decompressed),
         _ => 0,
     };
-    let mut space = Space { body, expected, limit: limits.decompressed };
-    let mut wire_len = 0;
+    let mut space = Space { body: buffer, expected, limit: limits.decompressed };
+    let (mut wire_len, mut received) = (0, None);
     let failed = |error: DecodeError| match error {
         DecodeError::TooLarge => too_large(limits.decompressed as u64, ""),
         DecodeError::Truncated => Error::new(
@@ -65,6 +91,10 @@ pub(crate) async fn read(
         if encoding != Encoding::Identity && wire_len > wire_limit {
             return Err(too_large(wire_limit, on_the_wire));
         }
+        if encoding == Encoding::Identity && piece.len() == expected && incoming.is_end_stream() {
+            received = Some(piece);
+            continue;
+        }
         let mut input = &piece[..];
         while decoder.step(&mut input, &mut space).map_err(failed)? {
             // A small piece can decode to a very long text: the deadline and other tasks get their turn in between.
@@ -72,7 +102,7 @@ pub(crate) async fn read(
         }
     }
     decoder.finish().map_err(failed)?;
-    Ok(wire_len)
+    Ok((Body { received, buffer: std::mem::take(buffer) }, wire_len))
 }
 
 fn broken(error: hyper::Error, chain: &Chain<'_>) -> Error {

@@ -102,7 +102,7 @@ impl Client {
     /// As [`scrape`](Self::scrape), with a buffer for the body that has served before: a target's exposition is about
     /// as large as it was the last time, so that nothing needs to be allocated.
     ///
-    /// What the buffer holds is dropped. It comes back from [`Scrape::into_body`]; a scrape that fails keeps it.
+    /// What the buffer holds is dropped. It comes back from [`Scrape::into_buffer`]; a scrape that fails keeps it.
     ///
     /// ```no_run
     /// # use prom_scrape::{Client, Credentials, Error, ScrapeOptions, Target};
@@ -112,7 +112,7 @@ impl Client {
     ///     let anonymous = || Ok::<_, Error>(Credentials::None);
     ///     let scrape = client.scrape_into(&target, anonymous, &ScrapeOptions::new(), buffer).await?;
     ///     println!("{} bytes", scrape.body().len());
-    ///     buffer = scrape.into_body();
+    ///     buffer = scrape.into_buffer();
     /// }
     /// # }
     /// ```

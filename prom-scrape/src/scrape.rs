@@ -1,6 +1,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 
+use crate::body::Body;
 use crate::phase::{Timings, TlsSession};
 
 /// One complete exposition, as it was fetched.
@@ -9,7 +10,7 @@ use crate::phase::{Timings, TlsSession};
 /// HTTP/2 stream's end, by the trailer of its compression. See [`length_framed`](Self::length_framed) for the one
 /// case in which HTTP cannot tell.
 pub struct Scrape {
-    pub(crate) body: Vec<u8>,
+    pub(crate) body: Body,
     pub(crate) content_type: Option<String>,
     pub(crate) attempts: u32,
     pub(crate) length_framed: bool,
@@ -29,10 +30,17 @@ impl Scrape {
         &self.body
     }
 
-    /// The decoded body, to keep.
+    /// The decoded body, to keep. One that came without compression and in one piece lies in the connection's read buffer
+    /// until here, and is copied.
     #[must_use]
     pub fn into_body(self) -> Vec<u8> {
-        self.body
+        self.body.into_vec()
+    }
+
+    /// The memory for the body of the [next scrape](crate::Client::scrape_into), whatever it holds.
+    #[must_use]
+    pub fn into_buffer(self) -> Vec<u8> {
+        self.body.buffer
     }
 
     /// The `Content-Type` header, if there is one in ASCII.

@@ -132,7 +132,7 @@ fn a_body_of_100_mb_costs_little_more_than_itself() {
         println!("{what}: {:.2} times the body at the peak", most as f64 / len as f64);
         assert!(first.body().len() == len && most >= len, "{what}: {} and {most} bytes", first.body().len());
         assert!(most <= len / 10 * 13, "{what}: {most} bytes for {len}");
-        let buffer = first.into_body();
+        let buffer = first.into_buffer();
         let (again, more) = peak(|| runtime.block_on(scrape(&client, &target, buffer)).unwrap());
         assert!(
             again.body().len() == len && more < BLUR,

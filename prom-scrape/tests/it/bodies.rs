@@ -1,7 +1,7 @@
 //! What arrives as a body, whole and within the limits.
 
-use crate::fixture::{Server, Step, chain, gzip, ok, once, raw, response, scrape};
-use prom_scrape::{Client, ErrorKind};
+use crate::fixture::{Server, Step, chain, gzip, no_credentials, ok, once, raw, response, scrape};
+use prom_scrape::{Client, ErrorKind, ScrapeOptions};
 
 #[tokio::test]
 async fn bodies_arrive_whole_however_they_are_framed() {
@@ -45,6 +45,32 @@ async fn bodies_arrive_whole_however_they_are_framed() {
             scrape(&once(), &server.target("/")).await.unwrap_or_else(|e| panic!("{what}: {}", chain(&e)));
         assert_eq!(scrape.body(), plain.as_bytes(), "{what}");
         assert_eq!(scrape.length_framed(), framed, "{what}");
+    }
+}
+
+#[tokio::test]
+async fn a_buffer_comes_back_whether_the_body_needed_it_or_not() {
+    let long = "some_metric 1\n".repeat(100_000);
+    for (what, body, reply) in [
+        ("in one piece", "a 1\n", ok("a 1\n")),
+        ("in many", &long, ok(&long)),
+        ("gzip", "a 1\n", response(200, "Content-Encoding: gzip", gzip(b"a 1\n"))),
+        ("in none", "", ok("")),
+    ] {
+        let server = Server::replying(vec![reply]).await;
+        let (client, target, options) = (once(), server.target("/"), ScrapeOptions::new());
+        let mut buffer = b"what the last one held".to_vec();
+        buffer.reserve_exact(2_000_000);
+        let (place, room) = (buffer.as_ptr(), buffer.capacity());
+        for _ in 0..3 {
+            let scraping = client.scrape_into(&target, no_credentials, &options, buffer);
+            let scrape = scraping.await.unwrap_or_else(|e| panic!("{what}: {}", chain(&e)));
+            assert_eq!(scrape.body(), body.as_bytes(), "{what}");
+            buffer = scrape.into_buffer();
+            assert_eq!((buffer.as_ptr(), buffer.capacity()), (place, room), "{what}");
+        }
+        let scrape = client.scrape_into(&target, no_credentials, &options, buffer).await.unwrap();
+        assert_eq!(scrape.into_body(), body.as_bytes(), "{what}");
     }
 }
 
