@@ -208,7 +208,7 @@ impl Default for ClientBuilder {
             redirects: 10,
             retries: 3,
             max_head_bytes: 256 << 10,
-            keep: Keep { in_all: 512, per_host: 8, timeout: Duration::from_secs(90) },
+            keep: Keep { in_all: 512, per_host: 64, timeout: Duration::from_secs(90) },
             roots: Vec::new(),
         }
     }
@@ -258,7 +258,7 @@ impl ClientBuilder {
         self
     }
 
-    /// How many idle connections are kept for each host and port. Unless told: 8.
+    /// How many idle connections are kept for each host and port. Unless told: 64.
     pub fn max_idle_per_host(mut self, connections: usize) -> Self {
         self.keep.per_host = connections;
         self
