@@ -31,7 +31,7 @@ impl Scrape {
     }
 
     /// The decoded body, to keep. One that came without compression and in one piece lies in the connection's read buffer
-    /// until here, and is copied.
+    /// until here, and is copied: keep this rather than the `Scrape`, which keeps all of that buffer.
     #[must_use]
     pub fn into_body(self) -> Vec<u8> {
         self.body.into_vec()
