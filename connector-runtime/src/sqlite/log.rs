@@ -67,6 +67,7 @@ impl Log {
 mod tests {
     use std::path::Path;
     use std::sync::atomic::AtomicBool;
+    use std::time::Instant;
 
     use super::*;
     use crate::sqlite::files;
@@ -86,6 +87,9 @@ mod tests {
         (connection, log)
     }
 
+    /// How long a reader goes on reading while the writer waits.
+    const A_WHILE: Duration = Duration::from_millis(1);
+
     /// What the writer does, for readers to see.
     #[derive(Default)]
     struct Writing {
@@ -104,10 +108,14 @@ mod tests {
         while !ended() {
             readers[1].execute_batch(READ).unwrap();
             let end = writing.commits.load(Ordering::Relaxed) + 3;
-            let mut patience = 1_000;
-            while writing.commits.load(Ordering::Relaxed) < end && patience > 0 && !ended() {
+            let mut waited = None;
+            while writing.commits.load(Ordering::Relaxed) < end && !ended() {
                 std::thread::yield_now();
-                patience -= i32::from(writing.waits.load(Ordering::Relaxed));
+                if writing.waits.load(Ordering::Relaxed)
+                    && waited.get_or_insert_with(Instant::now).elapsed() > A_WHILE
+                {
+                    break;
+                }
             }
             readers[0].execute_batch("COMMIT").unwrap();
             readers.swap(0, 1);
