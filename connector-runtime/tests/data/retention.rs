@@ -150,9 +150,10 @@ async fn commits_of_two_processes_and_deleting_do_not_harm_each_other() {
     let ((), (), (rows, series)) = tokio::join!(ticking(0), ticking(1), deleting);
     assert!(rows > 0 && series > 0, "{rows} rows and {series} series were deleted");
     assert_eq!(folder.count(ORPHANS), 0);
+    // A connector's newest tick that lost its rows has no target.
     assert_eq!(
         folder.count("SELECT count(*) FROM readings"),
-        folder.count("SELECT sum(rows) FROM \"$ticks\"")
+        folder.count("SELECT sum(rows) FROM \"$ticks\" WHERE target IS NOT NULL")
     );
     assert_eq!(
         folder.count("SELECT count(*) FROM readings") as u64 + rows,
