@@ -3,7 +3,8 @@
 //! Time is cut into **buckets** of `schedule_ms`, counted from the Unix epoch; a tick belongs to a bucket and is stamped
 //! with its beginning. Each connector fires at a fixed **offset** inside its buckets, derived from its id, so that
 //! a thousand connectors with one interval do not fire at once, and a restart keeps each one's place. Offsets are whole
-//! steps, so that those who fire close to each other fire together: they share what waking up and committing cost.
+//! steps, so that those who fire close to each other fire together: they share what waking up and committing cost. A
+//! runner may begin a tick a little earlier for the same reason.
 //!
 //! All times are milliseconds since the Unix epoch, all intervals milliseconds.
 

@@ -16,6 +16,13 @@ use crate::store::{Assignment, Claim};
 /// How soon to try a trigger again whose connector another runner has.
 const TRIGGER_RETRY: Millis = 250;
 
+/// How long before it is due a scheduled tick may begin, together with one that is due: they share what waking up and
+/// committing cost. In a short interval it is a tenth of that.
+const EARLY: Millis = 100;
+
+/// So many ticks at once share enough: none of them begins early for more.
+const ENOUGH: usize = 32;
+
 #[derive(Default)]
 pub(super) struct Agenda {
     entries: HashMap<Uuid, Entry>,
@@ -28,6 +35,8 @@ struct Entry {
     source: Configured,
     /// When it is in the queue, with what.
     wish: Option<Wish>,
+    /// The latest bucket that was claimed on schedule, whatever came of it.
+    claimed: Option<Millis>,
     /// A bucket that another runner has, or left behind, to look at again at that time.
     recheck: Option<Due>,
     /// No trigger before that time.
@@ -38,7 +47,22 @@ struct Entry {
 #[derive(Clone, Copy)]
 struct Wish {
     due: Due,
+    /// When it may begin if something else does.
+    from: Millis,
     triggered: bool,
+}
+
+impl Entry {
+    /// The next bucket of the schedule.
+    fn next_due(&self, now: Millis, id: Uuid) -> Due {
+        let interval = self.assignment.spec.schedule_ms;
+        let Due { scheduled_for, due_at } = schedule::next_due(now, interval, id);
+        if self.claimed == Some(scheduled_for) {
+            Due { scheduled_for: scheduled_for + interval, due_at: due_at + interval }
+        } else {
+            Due { scheduled_for, due_at }
+        }
+    }
 }
 
 impl Agenda {
@@ -53,8 +77,9 @@ impl Agenda {
         let running = self.entries.get(&id).is_some_and(|entry| entry.running);
         let recheck = assignment.leased.filter(|_| !running).map(|(bucket, left)| later(bucket, now, left));
         self.remove_from_queue(id);
+        let (wish, claimed) = (None, None);
         self.entries
-            .insert(id, Entry { assignment, source, wish: None, recheck, triggers_from: now, running });
+            .insert(id, Entry { assignment, source, wish, claimed, recheck, triggers_from: now, running });
         self.plan(id, now);
     }
 
@@ -69,11 +94,14 @@ impl Agenda {
         self.queue.first().map(|(at, _)| *at)
     }
 
-    /// Takes out up to `limit` ticks that are due. Each is answered with one of the methods below.
+    /// Takes out up to `limit` ticks that are due, and where one is, those that may begin with it. Each is answered with
+    /// one of the methods below.
     pub(super) fn take_due(&mut self, now: Millis, limit: usize) -> Vec<Claim> {
         let mut claims = Vec::new();
-        while claims.len() < limit {
-            let Some(&(at, id)) = self.queue.first().filter(|(at, _)| *at <= now) else { break };
+        if self.next_at().is_none_or(|at| at > now) {
+            return claims;
+        }
+        for (at, id) in self.due_or_early(now, limit) {
             self.queue.remove(&(at, id));
             let Some(entry) = self.entries.get_mut(&id) else { continue };
             let Some(wish) = entry.wish.take() else { continue };
@@ -85,10 +113,27 @@ impl Agenda {
                 self.plan(id, now);
                 continue;
             }
+            if !wish.triggered {
+                entry.claimed = Some(scheduled_for);
+            }
             let generation = entry.assignment.generation;
             claims.push(Claim { connector: id, generation, scheduled_for, triggered: wish.triggered });
         }
         claims
+    }
+
+    fn due_or_early(&self, now: Millis, limit: usize) -> Vec<(Millis, Uuid)> {
+        let may_begin =
+            |id| self.entries.get(id).and_then(|entry| entry.wish).is_some_and(|wish| wish.from <= now);
+        self.queue
+            .iter()
+            .take_while(|(at, _)| *at <= now + EARLY)
+            .filter(|(at, id)| *at <= now || may_begin(id))
+            .enumerate()
+            .take_while(|(before, (at, _))| *at <= now || *before < ENOUGH)
+            .map(|(_, place)| *place)
+            .take(limit)
+            .collect()
     }
 
     /// The claim was granted: what to run, and how long until the connector's next tick is due.
@@ -102,7 +147,7 @@ impl Agenda {
         if entry.recheck.is_some_and(|due| due.scheduled_for <= claim.scheduled_for) {
             entry.recheck = None;
         }
-        let next = schedule::next_due(now, entry.assignment.spec.schedule_ms, claim.connector);
+        let next = entry.next_due(now, claim.connector);
         let left = Duration::from_millis(u64::try_from(next.due_at - now).unwrap_or_default());
         Some((entry.assignment.clone(), entry.source.clone(), left))
     }
@@ -114,7 +159,7 @@ impl Agenda {
             entry.assignment.triggers.retain(|bucket| *bucket != claim.scheduled_for);
             let Assignment { generation, spec, state, .. } = &entry.assignment;
             if !claim.triggered && claim.generation == *generation && *state == State::Active {
-                let next = schedule::next_due(now, spec.schedule_ms, claim.connector).scheduled_for;
+                let next = entry.next_due(now, claim.connector).scheduled_for;
                 let missed = (next - claim.scheduled_for) / spec.schedule_ms - 1;
                 tell_skipped(&entry.assignment, missed, &self.skipped);
             }
@@ -176,14 +221,17 @@ impl Agenda {
         let interval = entry.assignment.spec.schedule_ms;
         // A bucket that has passed is not made up for.
         entry.recheck = entry.recheck.filter(|due| due.due_at.max(now) < due.scheduled_for + interval);
-        let next = schedule::next_due(now, interval, id);
-        let due = entry.recheck.filter(|recheck| recheck.due_at < next.due_at).unwrap_or(next);
-        let mut wish = Wish { due, triggered: false };
+        let next = entry.next_due(now, id);
+        let from = (next.due_at - EARLY.min(interval / 10)).max(next.scheduled_for);
+        let mut wish = Wish { due: next, from, triggered: false };
+        if let Some(due) = entry.recheck.filter(|recheck| recheck.due_at < next.due_at) {
+            wish = Wish { due, from: due.due_at, triggered: false };
+        }
         if let Some(&bucket) = entry.assignment.triggers.first()
-            && entry.triggers_from < due.due_at
+            && entry.triggers_from < wish.due.due_at
         {
             let due = Due { scheduled_for: bucket, due_at: entry.triggers_from.max(now) };
-            wish = Wish { due, triggered: true };
+            wish = Wish { due, from: due.due_at, triggered: true };
         }
         entry.wish = Some(wish);
         self.queue.insert((wish.due.due_at, id));
@@ -210,139 +258,4 @@ fn later(bucket: Millis, now: Millis, left: Duration) -> Due {
 }
 
 #[cfg(test)]
-mod tests {
-    use connector_core::{Column, ColumnType, Connector, Registry, Rows, Schema, Tick, TickError};
-    use serde_json::{Value, json};
-
-    use super::*;
-    use crate::model::ConnectorSpec;
-
-    struct Nothing;
-
-    impl Connector for Nothing {
-        const TYPE_ID: &'static str = "nothing";
-        type Config = Value;
-
-        fn config_schema(&self) -> Value {
-            json!({})
-        }
-
-        fn schema(&self) -> Schema {
-            Schema::new([Column::time("t"), Column::value("v", ColumnType::Real)]).unwrap()
-        }
-
-        async fn tick(&self, _: &Tick<'_, Value>, _: &mut Rows) -> Result<(), TickError> {
-            Ok(())
-        }
-    }
-
-    const ID: Uuid = Uuid::from_u128(7);
-    const INTERVAL: Millis = 60_000;
-
-    fn assignment() -> Assignment {
-        let spec = ConnectorSpec {
-            name: "n".into(),
-            type_id: "nothing".into(),
-            target_database: "d".into(),
-            target_table: "t".into(),
-            schedule_ms: INTERVAL,
-            config: json!({}),
-        };
-        Assignment { id: ID, generation: 1, spec, state: State::Active, triggers: vec![], leased: None }
-    }
-
-    fn agenda(assignment: Assignment, now: Millis) -> Agenda {
-        let mut agenda = Agenda::default();
-        let source = Registry::new().with(Nothing).configure("nothing", &json!({})).unwrap();
-        agenda.put(assignment, source, now);
-        agenda
-    }
-
-    #[test]
-    fn a_connector_ticks_once_a_bucket_and_never_overlaps() {
-        let mut agenda = agenda(assignment(), 0);
-        let at = agenda.next_at().unwrap();
-        assert_eq!(at, schedule::next_due(0, INTERVAL, ID).due_at);
-        assert!(agenda.take_due(at - 1, 9).is_empty());
-        let claim = agenda.take_due(at, 9)[0];
-        assert_eq!((claim.scheduled_for, claim.triggered), (0, false));
-        let (_, _, left) = agenda.granted(claim, at).unwrap();
-        assert_eq!(left, Duration::from_millis(INTERVAL as u64));
-        assert_eq!(agenda.next_at(), None);
-        // It overran into the next bucket but one: the buckets between are not made up for.
-        agenda.ended(claim, at + 2 * INTERVAL + 1);
-        assert_eq!(agenda.next_at(), Some(at + 3 * INTERVAL));
-        assert_eq!(agenda.skipped.get(), 2);
-    }
-
-    #[test]
-    fn a_held_bucket_is_looked_at_again_when_the_lease_is_over_unless_it_has_passed() {
-        let mut agenda = agenda(assignment(), 0);
-        let at = agenda.next_at().unwrap();
-        let claim = agenda.take_due(at, 9)[0];
-        agenda.held(claim, Duration::from_secs(10), at);
-        if at + 10_001 < INTERVAL {
-            assert_eq!(agenda.next_at(), Some(at + 10_001));
-            let claim = agenda.take_due(at + 10_001, 9)[0];
-            assert_eq!(claim.scheduled_for, 0);
-            agenda.done(claim, at + 10_001);
-        }
-        assert_eq!(agenda.next_at(), Some(at + INTERVAL));
-        let claim = agenda.take_due(at + INTERVAL, 9)[0];
-        agenda.held(claim, Duration::from_millis(INTERVAL as u64 * 3), at + INTERVAL);
-        assert_eq!(agenda.next_at(), Some(at + 2 * INTERVAL));
-    }
-
-    #[test]
-    fn a_held_bucket_that_passes_before_a_late_runner_looks_again_is_skipped() {
-        let mut agenda = agenda(assignment(), 0);
-        let at = agenda.next_at().unwrap();
-        let claim = agenda.take_due(at, 9)[0];
-        agenda.held(claim, Duration::ZERO, at);
-        assert_eq!(agenda.next_at(), Some(at + 1));
-        assert!(agenda.take_due(INTERVAL + at - 1, 9).is_empty());
-        assert_eq!(agenda.next_at(), Some(at + INTERVAL));
-    }
-
-    #[test]
-    fn a_trigger_comes_first_and_is_tried_again_soon_when_held() {
-        let mut asked = assignment();
-        asked.triggers = vec![0];
-        let mut agenda = agenda(asked, 5);
-        assert_eq!(agenda.next_at(), Some(5));
-        let claim = agenda.take_due(5, 9)[0];
-        assert!(claim.triggered);
-        agenda.held(claim, Duration::from_secs(10), 5);
-        assert_eq!(agenda.next_at(), Some(5 + TRIGGER_RETRY));
-        let claim = agenda.take_due(5 + TRIGGER_RETRY, 9)[0];
-        agenda.granted(claim, 300).unwrap();
-        agenda.ended(claim, 400);
-        assert!(!agenda.take_due(i64::MAX / 2, 0).iter().any(|c| c.triggered));
-        assert!(agenda.next_at().unwrap() > 400);
-    }
-
-    #[test]
-    fn a_bucket_left_behind_by_a_dead_runner_is_picked_up_while_it_lasts() {
-        let mut left_behind = assignment();
-        let first = schedule::next_due(0, INTERVAL, ID).due_at;
-        let now = first + 1;
-        left_behind.leased = Some((0, Duration::from_millis(5)));
-        let agenda = agenda(left_behind, now);
-        assert_eq!(agenda.next_at(), Some(now + 6));
-    }
-
-    #[test]
-    fn what_is_not_active_is_not_due() {
-        let mut paused = assignment();
-        paused.state = State::Paused;
-        assert_eq!(agenda(paused, 0).next_at(), None);
-    }
-
-    #[test]
-    fn a_late_runner_skips_buckets_that_have_passed() {
-        let mut agenda = agenda(assignment(), 0);
-        assert!(agenda.take_due(INTERVAL * 10, 9).is_empty());
-        assert!(agenda.next_at().unwrap() > INTERVAL * 10);
-        assert_eq!(agenda.skipped.get(), 10);
-    }
-}
+mod tests;

@@ -87,7 +87,7 @@ impl Metrics {
 
     /// A scheduled tick starts so long after it was due, in milliseconds.
     pub(super) fn started(&self, delay: Millis) {
-        self.delay.observe(seconds(delay));
+        self.delay.observe(seconds(delay.max(0)));
     }
 
     /// A tick has ended: the work at the source took so long, in milliseconds, and writing the end `write`.
