@@ -1,6 +1,8 @@
 //! What waits for the writer, and which of it shares a round.
 
-use std::sync::mpsc::Receiver;
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
@@ -81,29 +83,117 @@ impl<T: Send, F: FnMut(&mut Round<'_>) -> Result<T, StoreError> + Send> Job for 
     }
 }
 
-/// The jobs of the next round, or none when there will be no more.
-pub(super) fn gather(
-    waiting: &Receiver<Box<dyn Job>>,
-    siblings: &Siblings,
+/// What waits for the writer.
+pub(super) struct Queue {
+    state: Mutex<State>,
+    changed: Condvar,
+    siblings: Arc<Siblings>,
     linger: Duration,
-) -> Vec<Box<dyn Job>> {
-    let Ok(first) = waiting.recv() else { return Vec::new() };
-    let mut jobs = vec![first];
-    jobs.extend(waiting.try_iter().take(ROUND - 1));
-    let begun = Instant::now();
-    while jobs.len() < ROUND && jobs.iter().all(|job| job.waits()) && siblings.are_expected() {
-        match waiting.recv_timeout(linger.saturating_sub(begun.elapsed())) {
-            Ok(job) => jobs.push(job),
-            Err(_) => break,
+}
+
+#[derive(Default)]
+struct State {
+    jobs: VecDeque<Box<dyn Job>>,
+    closed: bool,
+    writer: Sleep,
+}
+
+/// What the writer is to be woken up for.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Sleep {
+    /// It works, and looks for jobs by itself.
+    #[default]
+    Awake,
+    /// Any job.
+    UntilOneComes,
+    /// Jobs that do not wait, and the last of those that are about to come.
+    UntilAllHaveCome,
+}
+
+impl Queue {
+    /// The ends of ticks wait at most for so long, and only for these siblings.
+    pub(super) fn new(siblings: Arc<Siblings>, linger: Duration) -> Self {
+        Self { state: Mutex::default(), changed: Condvar::new(), siblings, linger }
+    }
+
+    /// Puts a job last, unless nobody will do it any more: then it is dropped.
+    pub(super) fn put(&self, job: Box<dyn Job>) {
+        let mut state = self.lock();
+        if state.closed {
+            return;
+        }
+        state.jobs.push_back(job);
+        let wakes = match state.writer {
+            Sleep::Awake => false,
+            Sleep::UntilOneComes => true,
+            Sleep::UntilAllHaveCome => !self.lingers(&state),
+        };
+        if wakes {
+            state.writer = Sleep::Awake;
+            drop(state);
+            self.changed.notify_one();
         }
     }
-    jobs
+
+    /// Takes no more jobs. Those that wait are still to be done.
+    pub(super) fn close(&self) {
+        let mut state = self.lock();
+        (state.closed, state.writer) = (true, Sleep::Awake);
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// Waits for the jobs of the next round. There are none when there will be no more.
+    pub(super) fn next_round(&self) -> Vec<Box<dyn Job>> {
+        let mut state = self.lock();
+        while state.jobs.is_empty() && !state.closed {
+            state.writer = Sleep::UntilOneComes;
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        let begun = Instant::now();
+        while self.lingers(&state)
+            && let Some(left) = self.linger.checked_sub(begun.elapsed())
+        {
+            state.writer = Sleep::UntilAllHaveCome;
+            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        state.writer = Sleep::Awake;
+        let round = state.jobs.len().min(ROUND);
+        state.jobs.drain(..round).collect()
+    }
+
+    /// Whether what waits is better done together with what is about to come.
+    fn lingers(&self, state: &State) -> bool {
+        !state.closed
+            && state.jobs.len() < ROUND
+            && state.jobs.iter().all(|job| job.waits())
+            && self.siblings.are_expected()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Queue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Queue").field("waiting", &self.lock().jobs.len()).finish_non_exhaustive()
+    }
+}
+
+/// Ends a queue together with the one who takes from it: what waits then is dropped, and so answered.
+pub(super) struct Taker(pub(super) Arc<Queue>);
+
+impl Drop for Taker {
+    fn drop(&mut self) {
+        self.0.close();
+        let abandoned = std::mem::take(&mut self.0.lock().jobs);
+        drop(abandoned);
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc::{Sender, channel};
-
     use uuid::Uuid;
 
     use super::*;
@@ -111,46 +201,83 @@ mod tests {
     const HOUR: Duration = Duration::from_secs(3600);
     const TICK: Uuid = Uuid::from_u128(1);
 
-    fn send(jobs: &Sender<Box<dyn Job>>, waits: bool) {
-        let work = |_: &mut Round<'_>| Ok(());
-        jobs.send(Box::new(Typed::new(work, Durability::Process, waits, oneshot::channel().0))).unwrap();
+    fn queue(linger: Duration) -> Queue {
+        Queue::new(Arc::new(Siblings::within(HOUR)), linger)
     }
 
-    /// How many jobs share the next round.
-    fn gathered(waiting: &Receiver<Box<dyn Job>>, siblings: &Siblings, linger: Duration) -> usize {
-        gather(waiting, siblings, linger).len()
+    fn put(queue: &Queue, waits: bool) -> oneshot::Receiver<Result<(), StoreError>> {
+        let (reply, answer) = oneshot::channel();
+        let work = |_: &mut Round<'_>| Ok(());
+        queue.put(Box::new(Typed::new(work, Durability::Process, waits, reply)));
+        answer
     }
 
     #[test]
     fn what_waits_already_shares_a_round() {
-        let (jobs, waiting) = channel();
+        let queue = queue(HOUR);
         for _ in 0..ROUND + 2 {
-            send(&jobs, true);
+            put(&queue, true);
         }
-        assert_eq!(gathered(&waiting, &Siblings::default(), HOUR), ROUND);
-        assert_eq!(gathered(&waiting, &Siblings::default(), HOUR), 2);
-        drop(jobs);
-        assert_eq!(gathered(&waiting, &Siblings::default(), HOUR), 0);
+        assert_eq!(queue.next_round().len(), ROUND);
+        assert_eq!(queue.next_round().len(), 2);
+        queue.close();
+        assert_eq!(queue.next_round().len(), 0);
     }
 
     #[test]
     fn ends_of_ticks_wait_for_those_that_are_about_to_come_and_nothing_else_does() {
-        let ((jobs, waiting), siblings) = (channel(), Siblings::within(HOUR));
-        siblings.begins(TICK);
-        send(&jobs, false);
-        assert_eq!(gathered(&waiting, &siblings, HOUR), 1, "a claim does not wait");
-        send(&jobs, true);
-        assert_eq!(gathered(&waiting, &siblings, Duration::ZERO), 1, "nothing waits for ever");
+        let queue = queue(HOUR);
+        queue.siblings.begins(TICK);
+        put(&queue, false);
+        assert_eq!(queue.next_round().len(), 1, "a claim does not wait");
         std::thread::scope(|scope| {
-            send(&jobs, true);
+            put(&queue, true);
             scope.spawn(|| {
-                send(&jobs, true);
-                send(&jobs, false);
+                put(&queue, true);
+                put(&queue, false);
             });
-            assert_eq!(gathered(&waiting, &siblings, HOUR), 3);
+            assert_eq!(queue.next_round().len(), 3, "a claim ends the wait of others");
         });
-        siblings.ended(TICK);
-        send(&jobs, true);
-        assert_eq!(gathered(&waiting, &siblings, HOUR), 1, "none is about to come");
+        queue.siblings.ended(TICK);
+        put(&queue, true);
+        assert_eq!(queue.next_round().len(), 1, "none is about to come");
+    }
+
+    #[test]
+    fn the_last_sibling_ends_the_wait() {
+        let queue = queue(HOUR);
+        let ticks: Vec<Uuid> = (0..20).map(Uuid::from_u128).collect();
+        ticks.iter().for_each(|tick| queue.siblings.begins(*tick));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for tick in &ticks {
+                    queue.siblings.ended(*tick);
+                    put(&queue, true);
+                }
+            });
+            assert_eq!(queue.next_round().len(), ticks.len());
+        });
+    }
+
+    #[test]
+    fn nothing_waits_for_ever() {
+        for linger in [Duration::ZERO, Duration::from_millis(1)] {
+            let queue = queue(linger);
+            queue.siblings.begins(TICK);
+            put(&queue, true);
+            assert_eq!(queue.next_round().len(), 1);
+        }
+    }
+
+    #[test]
+    fn what_is_left_behind_is_answered() {
+        let queue = Arc::new(queue(HOUR));
+        let taker = Taker(Arc::clone(&queue));
+        let before = put(&queue, true);
+        drop(taker);
+        let after = put(&queue, true);
+        assert!(before.blocking_recv().is_err());
+        assert!(after.blocking_recv().is_err());
+        assert_eq!(queue.next_round().len(), 0);
     }
 }

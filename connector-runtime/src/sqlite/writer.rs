@@ -10,7 +10,6 @@
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
 use tokio::sync::{oneshot, watch};
@@ -21,7 +20,7 @@ use super::{
     data::DataFile,
     fault::{At, Told},
     files,
-    jobs::{Durability, Job, LINGER, Typed, gather},
+    jobs::{Durability, Job, LINGER, Queue, Taker, Typed},
     place::Place,
     siblings::Siblings,
     tasks::Tasks,
@@ -31,7 +30,7 @@ use crate::store::{Revision, StoreError};
 /// The way to the writer's thread, which ends when this is dropped, after the work that waits.
 #[derive(Debug)]
 pub(super) struct Writer {
-    jobs: Option<Sender<Box<dyn Job>>>,
+    jobs: Arc<Queue>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -68,12 +67,13 @@ impl Writer {
             failed: HashSet::new(),
         };
         let store = Open { control, files, tasks: Tasks::default() };
-        let (jobs, waiting) = channel();
+        let jobs = Arc::new(Queue::new(siblings, LINGER));
+        let taker = Taker(Arc::clone(&jobs));
         let thread = std::thread::Builder::new()
             .name("sqlite-writer".to_owned())
-            .spawn(move || run(store, &waiting, &siblings, &revision))
+            .spawn(move || run(store, &taker, &revision))
             .map_err(|error| StoreError::failed("cannot start the store's writer thread", error))?;
-        Ok(Self { jobs: Some(jobs), thread: Some(thread) })
+        Ok(Self { jobs, thread: Some(thread) })
     }
 
     /// Does `work` in the next round and returns what it returned once that is committed. The work may be done again.
@@ -101,16 +101,14 @@ impl Writer {
         work: impl FnMut(&mut Round<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (reply, answer) = oneshot::channel();
-        let job = Typed::new(work, durability, waits, reply);
-        let jobs = self.jobs.as_ref().ok_or(StoreError::Closed)?;
-        jobs.send(Box::new(job)).map_err(|_| StoreError::Closed)?;
+        self.jobs.put(Box::new(Typed::new(work, durability, waits, reply)));
         answer.await.unwrap_or(Err(StoreError::Closed))
     }
 }
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        drop(self.jobs.take());
+        self.jobs.close();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -182,15 +180,10 @@ impl Files {
     }
 }
 
-fn run(
-    mut store: Open,
-    waiting: &Receiver<Box<dyn Job>>,
-    siblings: &Siblings,
-    revision: &watch::Sender<Revision>,
-) {
+fn run(mut store: Open, Taker(queue): &Taker, revision: &watch::Sender<Revision>) {
     let mut synchronous = Durability::Power;
     loop {
-        let mut jobs = gather(waiting, siblings, LINGER);
+        let mut jobs = queue.next_round();
         if jobs.is_empty() {
             return;
         }
