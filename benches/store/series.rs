@@ -14,7 +14,8 @@ const SAMPLES: usize = 1_000;
 pub(crate) fn measure() {
     println!("\nseries, {CONNECTORS} connectors of {SAMPLES} samples at once");
     let (folder, runtime) = (subject::folder(), subject::runtime());
-    let subject = runtime.block_on(Subject::open(folder.path(), CONNECTORS));
+    let open = || runtime.block_on(Subject::open(folder.path(), CONNECTORS));
+    let subject = open();
     let all: Vec<usize> = (0..SAMPLES).collect();
     let reversed: Vec<usize> = all.iter().rev().copied().collect();
     // A part of the pods is replaced each tick, from where the scrapes before have come to.
@@ -22,7 +23,7 @@ pub(crate) fn measure() {
         (0..SAMPLES).map(|n| reached + new * tick + n).collect::<Vec<_>>()
     };
 
-    let timed = |what: &str, first: usize, orders: &[Vec<usize>], counted: usize, of: &str| {
+    let timed = |subject: &Subject, what: &str, first, orders: &[Vec<usize>], counted, of: &str| {
         let scrapes: Vec<Vec<Arc<Rows>>> = (0..CONNECTORS)
             .map(|target| {
                 orders.iter().map(|order| Arc::new(workload::scrape_of(target, order, 0))).collect()
@@ -45,15 +46,18 @@ pub(crate) fn measure() {
             bytes / rows,
         );
     };
-    timed("a target's first scrape", 0, std::slice::from_ref(&all), SAMPLES, "new series");
-    timed("the same again, ten times", 1, &vec![all.clone(); 10], 10 * SAMPLES, "samples");
+    timed(&subject, "a target's first scrape", 0, std::slice::from_ref(&all), SAMPLES, "new series");
+    timed(&subject, "the same again, ten times", 1, &vec![all.clone(); 10], 10 * SAMPLES, "samples");
+    runtime.block_on(async { drop(subject) });
+    let subject = open();
+    timed(&subject, "the first one after a restart", 11, std::slice::from_ref(&all), SAMPLES, "samples");
     let turns: Vec<_> =
         (0..10).map(|tick| if tick % 2 == 0 { reversed.clone() } else { all.clone() }).collect();
-    timed("the other way round each time", 11, &turns, 10 * SAMPLES, "samples");
+    timed(&subject, "the other way round each time", 12, &turns, 10 * SAMPLES, "samples");
     let (tenth, half) = (SAMPLES / 10, SAMPLES / 2);
     let churn: Vec<_> = (1..=10).map(|tick| churned(0, tenth, tick)).collect();
-    timed("a tenth of the series new each time", 21, &churn, 10 * tenth, "new series");
+    timed(&subject, "a tenth of the series new each time", 22, &churn, 10 * tenth, "new series");
     let churn: Vec<_> = (1..=10).map(|tick| churned(10 * tenth, half, tick)).collect();
-    timed("half of the series new each time", 31, &churn, 10 * half, "new series");
+    timed(&subject, "half of the series new each time", 32, &churn, 10 * half, "new series");
     runtime.block_on(async { drop(subject) });
 }

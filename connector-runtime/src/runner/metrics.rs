@@ -85,7 +85,7 @@ impl Metrics {
         );
     }
 
-    /// A scheduled tick starts so long after it was due, in milliseconds.
+    /// A scheduled tick starts so long after it was due, in milliseconds, or before.
     pub(super) fn started(&self, delay: Millis) {
         self.delay.observe(seconds(delay.max(0)));
     }
