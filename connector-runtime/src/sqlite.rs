@@ -14,6 +14,7 @@ mod check;
 mod clock;
 mod control;
 mod data;
+mod dictionary;
 mod fault;
 mod files;
 mod filter;

@@ -12,7 +12,7 @@ use serde::de::{MapAccess, Visitor};
 use super::{
     fault::At,
     files,
-    keys::Keys,
+    keys::{Keys, rest, slots},
     migrate,
     table::{NUMBER_BITS, number_in, quote, schema_from_json},
 };
@@ -204,18 +204,19 @@ impl Table<'_> {
         let keys: Vec<(usize, &Column)> = self.schema.with_role(Role::Key).collect();
         let columns: String = keys.iter().map(|(_, column)| format!(", {}", quote(column.name()))).collect();
         let series = quote(&format!("{}$series", self.name));
-        let mut select =
-            self.connection.prepare(&format!("SELECT \"$id\", \"$hash\"{columns} FROM {series}"))?;
+        let mut select = self
+            .connection
+            .prepare(&format!("SELECT \"$id\", \"$slot\", \"$rest\", \"$nth\"{columns} FROM {series}"))?;
         let mut found = select.query([])?;
         let mut rows = Rows::new(self.schema);
-        let mut stored: Vec<(i64, Vec<u8>)> = Vec::new();
+        let mut stored: Vec<(i64, Stored)> = Vec::new();
         let (mut count, mut wrong, mut bytes) = (0, Vec::new(), Vec::new());
         loop {
             let row = found.next()?;
             if let Some(row) = row {
-                stored.push((row.get(0)?, row.get(1)?));
+                stored.push((row.get(0)?, Stored { slot: row.get(1)?, rest: row.get(2)?, nth: row.get(3)? }));
                 for (at, (index, column)) in keys.iter().enumerate() {
-                    let Some(text) = row.get::<_, Option<String>>(2 + at)? else { continue };
+                    let Some(text) = row.get::<_, Option<String>>(4 + at)? else { continue };
                     if column.kind() == ColumnType::Dynamic {
                         let Entries(entries) = serde_json::from_str(&text).unwrap_or_default();
                         for (key, value) in &entries {
@@ -230,8 +231,8 @@ impl Table<'_> {
             let is_last = row.is_none();
             if is_last || stored.len() == BATCH {
                 let keys = Keys::new(self.schema, &rows);
-                for (row, (id, hash)) in stored.iter().enumerate() {
-                    if keys.hash(row, &mut bytes).to_be_bytes() != **hash {
+                for (row, (id, stored)) in stored.iter().enumerate() {
+                    if !stored.is_of(keys.hash(row, &mut bytes)) {
                         wrong.push(format!("series {} of connector {}", number_in(*id), id >> NUMBER_BITS));
                     }
                 }
@@ -243,6 +244,19 @@ impl Table<'_> {
                 return Ok((count, wrong));
             }
         }
+    }
+}
+
+/// What a series keeps of its key's hash.
+struct Stored {
+    slot: i64,
+    rest: i64,
+    nth: u32,
+}
+
+impl Stored {
+    fn is_of(&self, hash: u128) -> bool {
+        self.rest == rest(hash) && slots(hash, self.nth).any(|slot| slot == self.slot)
     }
 }
 

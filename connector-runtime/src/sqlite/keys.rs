@@ -86,6 +86,24 @@ impl<'a> Keys<'a> {
     }
 }
 
+/// Where the dictionary may keep a series: half of its key's hash, moved on by the time for which the key comes in a tick,
+/// and where another series is there already, one of the next.
+pub(super) fn slots(hash: u128, nth: u32) -> impl Iterator<Item = i64> {
+    let first = ((hash >> 64) as i64).wrapping_add(i64::from(nth));
+    (0..8).map(move |step: i64| first.wrapping_add(step << 32))
+}
+
+/// The hash of a key whose series has its first slot.
+pub(super) fn hash_in(slot: i64, rest: i64, nth: u32) -> u128 {
+    let half = slot.wrapping_sub(i64::from(nth)).cast_unsigned();
+    u128::from(half) << 64 | u128::from(rest.cast_unsigned())
+}
+
+/// The other half of a hash.
+pub(super) fn rest(hash: u128) -> i64 {
+    hash as i64
+}
+
 fn entry(bytes: &mut Vec<u8>, key: &str, value: &str) {
     framed(bytes, key);
     framed(bytes, value);

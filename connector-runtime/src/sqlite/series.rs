@@ -2,22 +2,21 @@
 //!
 //! Nearly every tick brings the keys of the last one in the same order, so a connector's last tick is remembered as one
 //! fingerprint and the numbers as runs of consecutive ones: a few bytes for a thousand rows. When the fingerprint
-//! differs, each row is looked up by its own hash, in memory and then in the file. A key that comes again in the same
+//! differs, each row is looked up by its own hash, in memory and then in the file; where nothing is remembered, as after a
+//! restart, all of the connector's series are read at once, unless they are many more than the rows. A key that comes again in the same
 //! tick is a series of its own. Samples are written in the order of their numbers, in which they lie in the file, so that
 //! each is appended.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::fmt;
 use std::hash::{BuildHasherDefault, Hasher};
-use std::ops::RangeInclusive;
 
-use connector_core::ColumnData;
-use rusqlite::{CachedStatement, Connection, OptionalExtension};
+use rusqlite::Connection;
 
 use super::{
+    dictionary::Dictionary,
     keys::{Keys, Prints},
-    table::{LAST_NUMBER, Table, ids_of, number_in},
+    table::Table,
 };
 
 /// After so many ticks in a row that changed nothing, the hashes of single rows are forgotten.
@@ -85,10 +84,10 @@ struct Known {
 }
 
 /// By a key's hash, and for which time it comes in a tick.
-type Numbers = HashMap<(u128, u32), Slot, BuildHasherDefault<Hashed>>;
+type Numbers = HashMap<(u128, u32), Seen, BuildHasherDefault<Hashed>>;
 
 #[derive(Clone, Copy, Debug)]
-struct Slot {
+struct Seen {
     number: i64,
     /// When it came last.
     round: u64,
@@ -136,6 +135,11 @@ impl Series {
 impl Known {
     fn look_up(&mut self, dictionary: &mut Dictionary<'_>, hashes: &[u128]) -> rusqlite::Result<()> {
         self.round += 1;
+        if self.numbers.is_empty() && dictionary.is_short(hashes.len()) {
+            let unseen = |number| Seen { number, round: 0, repeats: 0 };
+            self.numbers
+                .extend(dictionary.read_all()?.into_iter().map(|(key, number)| (key, unseen(number))));
+        }
         let mut resolved = Vec::with_capacity(hashes.len());
         // A column of keys has at most 2^31 rows.
         for (row, hash) in (0_u32..).zip(hashes) {
@@ -171,145 +175,13 @@ impl Known {
             Entry::Occupied(slot) => slot.into_mut(),
             Entry::Vacant(vacant) => {
                 let number = dictionary.number(row as usize, hash, nth)?;
-                vacant.insert(Slot { number, round: 0, repeats: 0 })
+                vacant.insert(Seen { number, round: 0, repeats: 0 })
             }
         };
         slot.round = self.round;
         Ok(slot.number)
     }
 }
-
-/// The series of a connector, as the file holds them.
-struct Dictionary<'a> {
-    keys: &'a Keys<'a>,
-    connector: i64,
-    /// Whether most of those that are asked for are new.
-    expects_new: bool,
-    free: Free<'a>,
-    insert: CachedStatement<'a>,
-    find: CachedStatement<'a>,
-    json: String,
-}
-
-impl<'a> Dictionary<'a> {
-    fn new(
-        connection: &'a Connection,
-        table: &Table,
-        connector: i64,
-        keys: &'a Keys<'a>,
-        remembers: bool,
-    ) -> rusqlite::Result<Self> {
-        let free = Free::new(connection, table, connector)?;
-        Ok(Self {
-            keys,
-            connector,
-            expects_new: remembers || free.is_untouched(),
-            free,
-            insert: connection.prepare_cached(&table.insert_series)?,
-            find: connection.prepare_cached(&table.find_series)?,
-            json: String::new(),
-        })
-    }
-
-    /// The number of a series, a new one if there is none.
-    fn number(&mut self, row: usize, hash: u128, nth: u32) -> rusqlite::Result<i64> {
-        if !self.expects_new
-            && let Some(number) = self.find(hash, nth)?
-        {
-            return Ok(number);
-        }
-        // The insert finds out by itself whether there is one.
-        if let Some(id) = self.free.next()?
-            && self.insert(id, row, hash, nth)?
-        {
-            self.free.take();
-            return Ok(number_in(id));
-        }
-        self.find(hash, nth)?.ok_or_else(|| rusqlite::Error::ToSqlConversionFailure(Box::new(Full)))
-    }
-
-    fn find(&mut self, hash: u128, nth: u32) -> rusqlite::Result<Option<i64>> {
-        let place = (self.connector, hash.to_be_bytes(), nth);
-        self.find.query_row(place, |row| row.get(0).map(number_in)).optional()
-    }
-
-    /// Whether there was no such series.
-    fn insert(&mut self, id: i64, row: usize, hash: u128, nth: u32) -> rusqlite::Result<bool> {
-        let insert = &mut self.insert;
-        insert.raw_bind_parameter(1, id)?;
-        insert.raw_bind_parameter(2, self.connector)?;
-        insert.raw_bind_parameter(3, hash.to_be_bytes())?;
-        insert.raw_bind_parameter(4, nth)?;
-        for (at, column) in (5..).zip(self.keys.columns()) {
-            match column {
-                ColumnData::String(strings) => insert.raw_bind_parameter(at, strings.get(row))?,
-                ColumnData::Dynamic(maps) => {
-                    self.json.clear();
-                    maps.write_json(row, &mut self.json);
-                    insert.raw_bind_parameter(at, self.json.as_str())?;
-                }
-                _ => insert.raw_bind_parameter(at, rusqlite::types::Null)?,
-            }
-        }
-        Ok(insert.raw_execute()? > 0)
-    }
-}
-
-/// Ids that no series of a connector has: those after its last one, and when there are none left, those of deleted ones.
-struct Free<'a> {
-    find: CachedStatement<'a>,
-    ids: RangeInclusive<i64>,
-    next: i64,
-    reuses: bool,
-}
-
-impl<'a> Free<'a> {
-    fn new(connection: &'a Connection, table: &Table, connector: i64) -> rusqlite::Result<Self> {
-        let ids = ids_of(connector);
-        let last: Option<i64> = connection
-            .prepare_cached(&table.last_series)?
-            .query_row([ids.start(), ids.end()], |row| row.get(0))?;
-        let (next, find) = (last.unwrap_or(*ids.start()) + 1, connection.prepare_cached(&table.free_series)?);
-        Ok(Self { find, ids, next, reuses: false })
-    }
-
-    /// Whether the connector has no series yet.
-    fn is_untouched(&self) -> bool {
-        self.next == self.ids.start() + 1
-    }
-
-    fn next(&mut self) -> rusqlite::Result<Option<i64>> {
-        if self.next > *self.ids.end() && !self.reuses {
-            (self.next, self.reuses) = (self.ids.start() + 1, true);
-        }
-        if self.reuses {
-            let free: Option<i64> = self.find.query_row([self.next, *self.ids.end()], |row| row.get(0))?;
-            self.next = free.unwrap_or(*self.ids.end() + 1);
-        }
-        Ok(Some(self.next).filter(|id| self.ids.contains(id)))
-    }
-
-    /// The next one is free no more.
-    fn take(&mut self) {
-        self.next += 1;
-    }
-}
-
-/// Why a connector cannot have one more series.
-#[derive(Debug)]
-struct Full;
-
-impl fmt::Display for Full {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "the connector has {LAST_NUMBER} series in this table, and there can be no more: a retention deletes those \
-             without rows, another table begins anew"
-        )
-    }
-}
-
-impl std::error::Error for Full {}
 
 /// Takes what is a hash already as the hash.
 #[derive(Debug, Default)]
@@ -337,8 +209,6 @@ impl Hasher for Hashed {
 
 #[cfg(test)]
 mod tests {
-    use connector_core::{Column, ColumnType, Rows, Schema};
-
     use super::*;
 
     #[test]
@@ -349,34 +219,5 @@ mod tests {
         let ordered = Resolved::new((0..1000).map(|n| (n + 5, n as u32)).collect());
         assert_eq!(ordered.runs, [Run { first: 5, len: 1000 }]);
         assert_eq!((ordered.rows.len(), ordered.row(7)), (0, 7));
-    }
-
-    #[test]
-    fn a_connector_whose_numbers_are_all_taken_keeps_its_series_and_gets_no_more() {
-        let schema = Schema::new([Column::time("at"), Column::key("name", ColumnType::String)]).unwrap();
-        let connection = Connection::open_in_memory().unwrap();
-        connection
-            .execute_batch(
-                "CREATE TABLE \"t$series\" (\"$id\" INTEGER PRIMARY KEY, \"$connector\", \"$hash\", \"$nth\", name,
-                   UNIQUE (\"$connector\", \"$hash\", \"$nth\"))",
-            )
-            .unwrap();
-        let (table, ids) = (Table::new(1, "t", schema.clone()), ids_of(7));
-        let mut rows = Rows::new(&schema);
-        ["a", "b", "c", "d"].iter().for_each(|name| rows.string(1, name).end_row());
-        let keys = Keys::new(&schema, &rows);
-        let hashes = keys.hashes();
-        for remembers in [false, true] {
-            let mut dictionary = Dictionary::new(&connection, &table, 7, &keys, remembers).unwrap();
-            // As if all the others were taken.
-            (dictionary.free.next, dictionary.free.reuses) = (ids.end() - 1, true);
-            for (row, number) in [(0, LAST_NUMBER - 1), (1, LAST_NUMBER), (0, LAST_NUMBER - 1)] {
-                assert_eq!(dictionary.number(row, hashes[row], 0).unwrap(), number);
-            }
-            for row in [2, 3] {
-                let error = dictionary.number(row, hashes[row], 0).unwrap_err().to_string();
-                assert!(error.contains("has 16777215 series in this table"), "{error}");
-            }
-        }
     }
 }

@@ -51,7 +51,7 @@ fn of(name: &str, schema: &Schema) -> Vec<Row> {
     let by_hash = format!("sqlite_autoindex_{series}_1");
     let mut rows = vec![
         (samples, None, "100000000".to_owned()),
-        (series.clone(), Some(by_hash), "10000 1000 1 1".to_owned()),
+        (series.clone(), Some(by_hash), "10000 1000 1".to_owned()),
     ];
     rows.extend(by_key.map(|index| (series, Some(index), "10000 10".to_owned())));
     rows

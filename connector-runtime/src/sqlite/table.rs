@@ -51,6 +51,7 @@ pub(super) struct Table {
     pub(super) appended: Option<Inserts>,
     pub(super) insert_series: String,
     pub(super) find_series: String,
+    pub(super) all_series: String,
     pub(super) last_series: String,
     pub(super) free_series: String,
 }
@@ -71,10 +72,14 @@ impl Table {
             appended: (!values.is_empty()).then(|| Inserts::new(&into_values, values.len())),
             insert_series: format!(
                 "INSERT OR IGNORE INTO {series} VALUES {}",
-                parameters(4 + schema.with_role(Role::Key).count())
+                parameters(5 + schema.with_role(Role::Key).count())
             ),
             find_series: format!(
-                "SELECT \"$id\" FROM {series} WHERE \"$connector\" = ?1 AND \"$hash\" = ?2 AND \"$nth\" = ?3"
+                "SELECT \"$id\", \"$rest\" = ?3 AND \"$nth\" = ?4 FROM {series} \
+                 WHERE \"$connector\" = ?1 AND \"$slot\" = ?2"
+            ),
+            all_series: format!(
+                "SELECT \"$id\", \"$slot\", \"$rest\", \"$nth\" FROM {series} WHERE \"$id\" BETWEEN ?1 AND ?2"
             ),
             last_series: format!("SELECT max(\"$id\") FROM {series} WHERE \"$id\" BETWEEN ?1 AND ?2"),
             free_series: format!(
@@ -129,7 +134,8 @@ pub(super) fn create(name: &str, schema: &Schema) -> String {
     });
     format!(
         "CREATE TABLE {series} (\"$id\" INTEGER PRIMARY KEY, \"$connector\" INTEGER NOT NULL, \
-           \"$hash\" BLOB NOT NULL, \"$nth\" INTEGER NOT NULL{keys}, UNIQUE (\"$connector\", \"$hash\", \"$nth\"));
+           \"$slot\" INTEGER NOT NULL, \"$rest\" INTEGER NOT NULL, \"$nth\" INTEGER NOT NULL{keys}, \
+           UNIQUE (\"$connector\", \"$slot\"));
          CREATE TABLE {samples} (\"$id\" INTEGER PRIMARY KEY{values});
          CREATE VIEW {view} AS SELECT {visible} FROM {series} s \
            JOIN \"$ticks\" t ON t.connector = s.\"$connector\" \

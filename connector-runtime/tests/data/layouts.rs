@@ -11,14 +11,11 @@ use crate::folder::{Folder, commit, connector, nth};
 const HALL: Uuid = Uuid::from_u128(0xf9e9_4fdf_a903_46b9_a499_a5c8_bfbc_a35f);
 const YARD: Uuid = Uuid::from_u128(0x92a3_c5be_4eee_498a_9a1a_7fc5_4639_4b1d);
 
-/// A store as it was written in the second layout: five ticks, a failed one among them, and one in which a key comes
-/// three times.
-fn of_layout_2() -> Folder {
+/// A store with five ticks, a failed one among them, and one in which a key comes three times.
+fn written(layout: i64, tables: &str) -> Folder {
     let folder = Folder::new();
-    for (file, layout, sql) in [
-        ("control.db", 1, include_str!("layout_2/control.sql")),
-        ("plant.db", 2, include_str!("layout_2/plant.sql")),
-    ] {
+    let control = include_str!("layout_2/control.sql");
+    for (file, layout, sql) in [("control.db", 1, control), ("plant.db", layout, tables)] {
         let file = Connection::open(folder.path().join(file)).unwrap();
         file.execute_batch("PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; BEGIN").unwrap();
         // The dump puts rows into SQLite's own table.
@@ -27,6 +24,16 @@ fn of_layout_2() -> Folder {
         file.execute_batch(&format!("PRAGMA user_version = {layout}; COMMIT")).unwrap();
     }
     folder
+}
+
+/// A store as it was written in the second layout.
+fn of_layout_2() -> Folder {
+    written(2, include_str!("layout_2/plant.sql"))
+}
+
+/// The same as it was written in the third one.
+fn of_layout_3() -> Folder {
+    written(3, include_str!("layout_3/plant.sql"))
 }
 
 /// The first layout was the second one without the epoch of series.
@@ -51,10 +58,10 @@ fn its_rows() -> Vec<(i64, String)> {
 
 #[tokio::test]
 async fn a_store_of_an_earlier_layout_goes_on() {
-    for folder in [of_layout_1(), of_layout_2()] {
+    for folder in [of_layout_1(), of_layout_2(), of_layout_3()] {
         assert_eq!(folder.rows(), its_rows());
         let store = folder.open();
-        assert_eq!(folder.count("PRAGMA user_version"), 3);
+        assert_eq!(folder.count("PRAGMA user_version"), 4);
         assert_eq!(folder.rows(), its_rows(), "before anything is written");
         assert!(check(folder.path()).unwrap().faults.is_empty(), "{:#?}", check(folder.path()));
         assert_eq!(
@@ -75,8 +82,8 @@ async fn a_store_of_an_earlier_layout_goes_on() {
 
 #[tokio::test]
 async fn a_file_is_brought_to_the_layout_that_a_new_one_has() {
-    let old = of_layout_2();
-    drop(old.open());
+    let old = [of_layout_2(), of_layout_3()];
+    old.iter().for_each(|old| drop(old.open()));
     let new = Folder::new();
     connector(&new.open(), "hall").await;
     let objects = |folder: &Folder| -> Vec<(String, String, Vec<String>)> {
@@ -92,7 +99,7 @@ async fn a_file_is_brought_to_the_layout_that_a_new_one_has() {
         });
         objects.unwrap().map(Result::unwrap).collect()
     };
-    assert_eq!(objects(&old), objects(&new));
+    old.iter().for_each(|old| assert_eq!(objects(old), objects(&new)));
     let statistics = |folder: &Folder| {
         folder.data().query_row(
             "SELECT group_concat(tbl || ' ' || ifnull(idx, '') || ' ' || stat, '; ') FROM (SELECT * FROM sqlite_stat1 ORDER BY 1, 2)",
@@ -100,15 +107,16 @@ async fn a_file_is_brought_to_the_layout_that_a_new_one_has() {
             |row| row.get::<_, String>(0),
         )
     };
-    assert_eq!(statistics(&old), statistics(&new));
+    old.iter().for_each(|old| assert_eq!(statistics(old), statistics(&new)));
 }
 
 #[tokio::test]
 async fn views_of_users_outlive_a_new_layout() {
-    let folder = of_layout_2();
-    folder.data().execute_batch("CREATE VIEW mine AS SELECT * FROM readings WHERE name = 'b'").unwrap();
-    drop(folder.open());
-    assert_eq!(folder.count("SELECT count(*) FROM mine"), 5);
+    for folder in [of_layout_2(), of_layout_3()] {
+        folder.data().execute_batch("CREATE VIEW mine AS SELECT * FROM readings WHERE name = 'b'").unwrap();
+        drop(folder.open());
+        assert_eq!(folder.count("SELECT count(*) FROM mine"), 5);
+    }
 }
 
 #[tokio::test]
