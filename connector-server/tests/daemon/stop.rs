@@ -1,13 +1,13 @@
 //! How the daemon stops.
 
-use std::io::Read as _;
-use std::process::Command;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::{Command, Stdio};
 use std::sync::mpsc::channel;
 use std::sync::{Condvar, Mutex};
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 
-use crate::daemon::{DAY, Daemon};
+use crate::daemon::{DAY, Daemon, PATIENCE, command};
 use crate::source::{Source, ok};
 
 #[test]
@@ -54,6 +54,24 @@ fn a_second_signal_ends_at_once() {
     daemon.logged(|line| line["message"].as_str().is_some_and(|m| m.starts_with("stopping;")));
     daemon.signal(Signal::INT);
     assert_eq!(daemon.wait().code(), Some(130));
+}
+
+#[test]
+fn a_log_that_nobody_reads_any_more_stops_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut process = command(folder.path()).stderr(Stdio::piped()).spawn().unwrap();
+    let pid = Pid::from_child(&process);
+    let mut log = BufReader::new(process.stderr.take().unwrap()).lines();
+    assert!(log.any(|line| line.unwrap().contains("\"address\":")));
+    drop(log);
+    kill_process(pid, Signal::TERM).unwrap();
+    let (send, ended) = channel();
+    std::thread::spawn(move || send.send(process.wait()));
+    let status = ended.recv_timeout(PATIENCE).unwrap_or_else(|error| {
+        kill_process(pid, Signal::KILL).unwrap();
+        panic!("it did not stop: {error}");
+    });
+    assert_eq!(status.unwrap().code(), Some(0));
 }
 
 #[test]
