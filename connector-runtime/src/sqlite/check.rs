@@ -12,7 +12,7 @@ use serde::de::{MapAccess, Visitor};
 use super::{
     fault::At,
     files,
-    keys::{Keys, rest, slots},
+    keys::{Keys, halves, mark},
     migrate,
     table::{NUMBER_BITS, number_in, quote, schema_from_json},
 };
@@ -47,7 +47,7 @@ pub struct CheckedFile {
     pub tables: u64,
     /// Ticks in its ledger.
     pub ticks: u64,
-    /// Distinct keys. One that a tick repeats counts for each time.
+    /// Distinct keys. One that a tick repeats counts for each time, and so does one that came back after a long time.
     pub series: u64,
     /// Rows in the ledger.
     pub rows: u64,
@@ -179,7 +179,6 @@ impl Table<'_> {
             ("samples that the ledger counts otherwise", include_str!("sql/check/miscounted_ticks.sql")),
             ("ticks without their samples", include_str!("sql/check/empty_ticks.sql")),
             ("samples of no series", include_str!("sql/check/stray_samples.sql")),
-            ("series that exist twice", include_str!("sql/check/double_series.sql")),
             ("series of another connector", include_str!("sql/check/misplaced_series.sql")),
         ] {
             let sql = names(sql).replace("{table}", &self.id.to_string());
@@ -194,6 +193,15 @@ impl Table<'_> {
             let found = format!("{} has {rows}, and the ledger says {told}", self.name);
             checked.take(self.path, "a view shows other rows than were committed", &[found]);
         }
+        let several = names(include_str!("sql/check/several_series.sql"));
+        if let [first, more @ ..] = &list(self.connection, &several, [])?[..] {
+            checked.notes.push(format!(
+                "{}: {}: {} keys have several series, as they came back after a long time: {first}",
+                self.path.display(),
+                self.name,
+                1 + more.len(),
+            ));
+        }
         let (series, wrong) = self.check_hashes()?;
         checked.take(self.path, format_args!("{}: series whose hash is not their key's", self.name), &wrong);
         Ok(series)
@@ -206,15 +214,15 @@ impl Table<'_> {
         let series = quote(&format!("{}$series", self.name));
         let mut select = self
             .connection
-            .prepare(&format!("SELECT \"$id\", \"$slot\", \"$rest\", \"$nth\"{columns} FROM {series}"))?;
+            .prepare(&format!("SELECT \"$id\", \"$high\", \"$low\", \"$nth\"{columns} FROM {series}"))?;
         let mut found = select.query([])?;
         let mut rows = Rows::new(self.schema);
-        let mut stored: Vec<(i64, Stored)> = Vec::new();
+        let mut stored: Vec<(i64, (i64, i64), u32)> = Vec::new();
         let (mut count, mut wrong, mut bytes) = (0, Vec::new(), Vec::new());
         loop {
             let row = found.next()?;
             if let Some(row) = row {
-                stored.push((row.get(0)?, Stored { slot: row.get(1)?, rest: row.get(2)?, nth: row.get(3)? }));
+                stored.push((row.get(0)?, (row.get(1)?, row.get(2)?), row.get(3)?));
                 for (at, (index, column)) in keys.iter().enumerate() {
                     let Some(text) = row.get::<_, Option<String>>(4 + at)? else { continue };
                     if column.kind() == ColumnType::Dynamic {
@@ -231,8 +239,8 @@ impl Table<'_> {
             let is_last = row.is_none();
             if is_last || stored.len() == BATCH {
                 let keys = Keys::new(self.schema, &rows);
-                for (row, (id, stored)) in stored.iter().enumerate() {
-                    if !stored.is_of(keys.hash(row, &mut bytes)) {
+                for (row, (id, stored, nth)) in stored.iter().enumerate() {
+                    if halves(mark(keys.hash(row, &mut bytes), *nth)) != *stored {
                         wrong.push(format!("series {} of connector {}", number_in(*id), id >> NUMBER_BITS));
                     }
                 }
@@ -244,19 +252,6 @@ impl Table<'_> {
                 return Ok((count, wrong));
             }
         }
-    }
-}
-
-/// What a series keeps of its key's hash.
-struct Stored {
-    slot: i64,
-    rest: i64,
-    nth: u32,
-}
-
-impl Stored {
-    fn is_of(&self, hash: u128) -> bool {
-        self.rest == rest(hash) && slots(hash, self.nth).any(|slot| slot == self.slot)
     }
 }
 

@@ -215,7 +215,7 @@ impl DataFile {
                 let Batch { schema, rows, prints } = batch;
                 let keys = Keys::new(schema, rows);
                 file.series
-                    .resolve(&file.connection, &table, connector, &keys, prints)
+                    .resolve(&file.connection, &table, (connector, tick), &keys, prints)
                     .and_then(|resolved| samples::write(&file.connection, &table, tick, rows, resolved))
                     .at(&file.path)?;
             }

@@ -29,6 +29,11 @@ impl<'a> Keys<'a> {
         &self.columns
     }
 
+    /// How many rows there are.
+    pub(super) fn len(&self) -> usize {
+        self.rows
+    }
+
     /// The hash of each row's key.
     pub(super) fn hashes(&self) -> Vec<u128> {
         let mut bytes = Vec::new();
@@ -86,22 +91,19 @@ impl<'a> Keys<'a> {
     }
 }
 
-/// Where the dictionary may keep a series: half of its key's hash, moved on by the time for which the key comes in a tick,
-/// and where another series is there already, one of the next.
-pub(super) fn slots(hash: u128, nth: u32) -> impl Iterator<Item = i64> {
-    let first = ((hash >> 64) as i64).wrapping_add(i64::from(nth));
-    (0..8).map(move |step: i64| first.wrapping_add(step << 32))
+/// What a series is recognised by: its key's hash, moved on by the time for which the key comes in a tick.
+pub(super) fn mark(hash: u128, nth: u32) -> u128 {
+    hash.wrapping_add(u128::from(nth) << 64)
 }
 
-/// The hash of a key whose series has its first slot.
-pub(super) fn hash_in(slot: i64, rest: i64, nth: u32) -> u128 {
-    let half = slot.wrapping_sub(i64::from(nth)).cast_unsigned();
-    u128::from(half) << 64 | u128::from(rest.cast_unsigned())
+/// The high and the low half of a mark, as files keep it.
+pub(super) fn halves(mark: u128) -> (i64, i64) {
+    ((mark >> 64) as i64, mark as i64)
 }
 
-/// The other half of a hash.
-pub(super) fn rest(hash: u128) -> i64 {
-    hash as i64
+/// A mark from its halves.
+pub(super) fn whole((high, low): (i64, i64)) -> u128 {
+    u128::from(high.cast_unsigned()) << 64 | u128::from(low.cast_unsigned())
 }
 
 fn entry(bytes: &mut Vec<u8>, key: &str, value: &str) {

@@ -2,10 +2,11 @@
 //!
 //! Nearly every tick brings the keys of the last one in the same order, so a connector's last tick is remembered as one
 //! fingerprint and the numbers as runs of consecutive ones: a few bytes for a thousand rows. When the fingerprint
-//! differs, each row is looked up by its own hash, in memory and then in the file; where nothing is remembered, as after a
-//! restart, all of the connector's series are read at once, unless they are many more than the rows. A key that comes again in the same
-//! tick is a series of its own. Samples are written in the order of their numbers, in which they lie in the file, so that
-//! each is appended.
+//! differs, each row is looked up by its own hash in memory alone, where the connector's newest series are, and those of its
+//! last tick: they are read from the file where nothing is remembered of them, as after a restart. So the file needs no
+//! index of hashes, and a key that comes back after many new ones is a new series once more. A key that comes again in
+//! the same tick is a series of its own, too. Samples are written in the order of their numbers, in which they lie in the
+//! file, so that each is appended.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -15,7 +16,7 @@ use rusqlite::Connection;
 
 use super::{
     dictionary::Dictionary,
-    keys::{Keys, Prints},
+    keys::{Keys, Prints, mark},
     table::Table,
 };
 
@@ -80,19 +81,26 @@ struct Known {
     resolved: Resolved,
     steady: u8,
     numbers: Numbers,
-    round: u64,
+    /// The greatest number of a series when the file was last looked at.
+    last: i64,
+    round: u32,
 }
 
-/// By a key's hash, and for which time it comes in a tick.
-type Numbers = HashMap<(u128, u32), Seen, BuildHasherDefault<Hashed>>;
+/// By what series are recognised by.
+type Numbers = HashMap<u128, Seen, BuildHasherDefault<Hashed>>;
 
 #[derive(Clone, Copy, Debug)]
 struct Seen {
     number: i64,
     /// When it came last.
-    round: u64,
+    round: u32,
     /// How often the key came again in that round, of the first series with a key.
     repeats: u32,
+}
+
+/// How many series are remembered of a connector with so many rows in a tick.
+fn remembered(rows: usize) -> usize {
+    2 * rows + 1_000
 }
 
 impl Series {
@@ -101,12 +109,12 @@ impl Series {
         self.known.clear();
     }
 
-    /// The series of each row, created where they are new. The prints are the keys' own.
+    /// The series of each row of a tick, created where they are new. The prints are the keys' own.
     pub(super) fn resolve(
         &mut self,
         connection: &Connection,
         table: &Table,
-        connector: i64,
+        (connector, tick): (i64, i64),
         keys: &Keys<'_>,
         prints: &Prints,
     ) -> rusqlite::Result<&Resolved> {
@@ -118,12 +126,12 @@ impl Series {
                 known.numbers = Numbers::default();
             }
         } else {
-            let remembers = !known.numbers.is_empty();
-            let mut dictionary = Dictionary::new(connection, table, connector, keys, remembers)?;
+            let mut dictionary = Dictionary::new(connection, table, connector)?;
+            known.catch_up(&dictionary, tick, keys.len())?;
             if prints.rows.is_empty() {
-                known.look_up(&mut dictionary, &keys.hashes())?;
+                known.look_up(&mut dictionary, keys, &keys.hashes())?;
             } else {
-                known.look_up(&mut dictionary, &prints.rows)?;
+                known.look_up(&mut dictionary, keys, &prints.rows)?;
             }
             known.fingerprint = Some(prints.whole);
             known.steady = 0;
@@ -133,57 +141,64 @@ impl Series {
 }
 
 impl Known {
-    fn look_up(&mut self, dictionary: &mut Dictionary<'_>, hashes: &[u128]) -> rusqlite::Result<()> {
-        self.round += 1;
-        if self.numbers.is_empty() && dictionary.is_short(hashes.len()) {
-            let unseen = |number| Seen { number, round: 0, repeats: 0 };
-            self.numbers
-                .extend(dictionary.read_all()?.into_iter().map(|(key, number)| (key, unseen(number))));
+    /// Reads the series that are to be remembered, or those that other processes have created since.
+    fn catch_up(&mut self, dictionary: &Dictionary<'_>, tick: i64, rows: usize) -> rusqlite::Result<()> {
+        let last = dictionary.last();
+        let knows_some = !self.numbers.is_empty();
+        let first = if knows_some { self.last + 1 } else { (last - remembered(rows) as i64).max(0) + 1 };
+        let mut learn = |mark, number| {
+            self.numbers.insert(mark, Seen { number, round: 0, repeats: 0 });
+        };
+        if first <= last {
+            dictionary.read(first..=last, &mut learn)?;
         }
-        let mut resolved = Vec::with_capacity(hashes.len());
-        // A column of keys has at most 2^31 rows.
-        for (row, hash) in (0_u32..).zip(hashes) {
-            let number = match self.numbers.get_mut(&(*hash, 0)) {
-                Some(first) if first.round == self.round => {
-                    first.repeats += 1;
-                    let nth = first.repeats;
-                    self.number(dictionary, row, *hash, nth)?
-                }
-                Some(first) => {
-                    (first.round, first.repeats) = (self.round, 0);
-                    first.number
-                }
-                None => self.number(dictionary, row, *hash, 0)?,
-            };
-            resolved.push((number, row));
+        if !knows_some && first > 1 {
+            dictionary.read_latest(tick, first, learn)?;
         }
-        if self.numbers.len() > 2 * hashes.len() + 1_000 {
-            self.numbers.retain(|_, slot| slot.round == self.round);
-        }
-        self.resolved = Resolved::new(resolved);
         Ok(())
     }
 
-    fn number(
+    fn look_up(
         &mut self,
         dictionary: &mut Dictionary<'_>,
-        row: u32,
-        hash: u128,
-        nth: u32,
-    ) -> rusqlite::Result<i64> {
-        let slot = match self.numbers.entry((hash, nth)) {
-            Entry::Occupied(slot) => slot.into_mut(),
-            Entry::Vacant(vacant) => {
-                let number = dictionary.number(row as usize, hash, nth)?;
-                vacant.insert(Seen { number, round: 0, repeats: 0 })
+        keys: &Keys<'_>,
+        hashes: &[u128],
+    ) -> rusqlite::Result<()> {
+        self.round += 1;
+        let mut resolved = Vec::with_capacity(hashes.len());
+        // A column of keys has at most 2^31 rows.
+        for (row, hash) in (0_u32..).zip(hashes) {
+            let mut nth = 0;
+            if let Some(first) = self.numbers.get_mut(&mark(*hash, 0)) {
+                nth = if first.round == self.round { first.repeats + 1 } else { 0 };
+                (first.round, first.repeats) = (self.round, nth);
+                if nth == 0 {
+                    resolved.push((first.number, row));
+                    continue;
+                }
             }
-        };
-        slot.round = self.round;
-        Ok(slot.number)
+            let number = match self.numbers.entry(mark(*hash, nth)) {
+                Entry::Occupied(mut seen) => {
+                    seen.get_mut().round = self.round;
+                    seen.get().number
+                }
+                Entry::Vacant(vacant) => {
+                    let number = dictionary.insert(keys, row as usize, *vacant.key(), nth)?;
+                    vacant.insert(Seen { number, round: self.round, repeats: 0 }).number
+                }
+            };
+            resolved.push((number, row));
+        }
+        if self.numbers.len() > remembered(hashes.len()) {
+            self.numbers.retain(|_, seen| seen.round == self.round);
+        }
+        self.last = dictionary.last();
+        self.resolved = Resolved::new(resolved);
+        Ok(())
     }
 }
 
-/// Takes what is a hash already as the hash.
+/// Takes what is a hash already as the hash. The low halves of a repeated key's marks are the same.
 #[derive(Debug, Default)]
 struct Hashed(u64);
 
@@ -198,12 +213,8 @@ impl Hasher for Hashed {
         }
     }
 
-    fn write_u128(&mut self, hash: u128) {
-        self.0 = hash as u64;
-    }
-
-    fn write_u32(&mut self, nth: u32) {
-        self.0 = self.0.wrapping_add(u64::from(nth));
+    fn write_u128(&mut self, mark: u128) {
+        self.0 = (mark as u64).wrapping_add((mark >> 64) as u64);
     }
 }
 

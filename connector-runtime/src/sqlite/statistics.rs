@@ -48,11 +48,7 @@ fn ledger() -> Option<Row> {
 fn of(name: &str, schema: &Schema) -> Vec<Row> {
     let (series, samples) = (format!("{name}$series"), format!("{name}$samples"));
     let by_key = schema.with_role(Role::Key).next().map(|_| format!("{series}_by_key"));
-    let by_hash = format!("sqlite_autoindex_{series}_1");
-    let mut rows = vec![
-        (samples, None, "100000000".to_owned()),
-        (series.clone(), Some(by_hash), "10000 1000 1".to_owned()),
-    ];
+    let mut rows = vec![(samples, None, "100000000".to_owned()), (series.clone(), None, "10000".to_owned())];
     rows.extend(by_key.map(|index| (series, Some(index), "10000 10".to_owned())));
     rows
 }

@@ -50,8 +50,8 @@ pub(super) struct Table {
     /// The values alone, if there are any, of samples that get the next ids.
     pub(super) appended: Option<Inserts>,
     pub(super) insert_series: String,
-    pub(super) find_series: String,
-    pub(super) all_series: String,
+    pub(super) read_series: String,
+    pub(super) latest_series: String,
     pub(super) last_series: String,
     pub(super) free_series: String,
 }
@@ -71,16 +71,16 @@ impl Table {
             samples: Inserts::new(&samples, 1 + values.len()),
             appended: (!values.is_empty()).then(|| Inserts::new(&into_values, values.len())),
             insert_series: format!(
-                "INSERT OR IGNORE INTO {series} VALUES {}",
+                "INSERT INTO {series} VALUES {}",
                 parameters(5 + schema.with_role(Role::Key).count())
             ),
-            find_series: format!(
-                "SELECT \"$id\", \"$rest\" = ?3 AND \"$nth\" = ?4 FROM {series} \
-                 WHERE \"$connector\" = ?1 AND \"$slot\" = ?2"
+            read_series: format!(
+                "SELECT \"$id\", \"$high\", \"$low\" FROM {series} WHERE \"$id\" BETWEEN ?1 AND ?2"
             ),
-            all_series: format!(
-                "SELECT \"$id\", \"$slot\", \"$rest\", \"$nth\" FROM {series} WHERE \"$id\" BETWEEN ?1 AND ?2"
-            ),
+            latest_series: include_str!("sql/data/latest_series.sql")
+                .replace("{samples}", &samples)
+                .replace("{series}", &series)
+                .replace("{bits}", &NUMBER_BITS.to_string()),
             last_series: format!("SELECT max(\"$id\") FROM {series} WHERE \"$id\" BETWEEN ?1 AND ?2"),
             free_series: format!(
                 "SELECT coalesce((SELECT ?1 WHERE NOT EXISTS (SELECT 1 FROM {series} WHERE \"$id\" = ?1)), \
@@ -134,8 +134,7 @@ pub(super) fn create(name: &str, schema: &Schema) -> String {
     });
     format!(
         "CREATE TABLE {series} (\"$id\" INTEGER PRIMARY KEY, \"$connector\" INTEGER NOT NULL, \
-           \"$slot\" INTEGER NOT NULL, \"$rest\" INTEGER NOT NULL, \"$nth\" INTEGER NOT NULL{keys}, \
-           UNIQUE (\"$connector\", \"$slot\"));
+           \"$high\" INTEGER NOT NULL, \"$low\" INTEGER NOT NULL, \"$nth\" INTEGER NOT NULL{keys});
          CREATE TABLE {samples} (\"$id\" INTEGER PRIMARY KEY{values});
          CREATE VIEW {view} AS SELECT {visible} FROM {series} s \
            JOIN \"$ticks\" t ON t.connector = s.\"$connector\" \

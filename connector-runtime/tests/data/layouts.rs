@@ -36,6 +36,11 @@ fn of_layout_3() -> Folder {
     written(3, include_str!("layout_3/plant.sql"))
 }
 
+/// The same as it was written in the fourth one.
+fn of_layout_4() -> Folder {
+    written(4, include_str!("layout_4/plant.sql"))
+}
+
 /// The first layout was the second one without the epoch of series.
 fn of_layout_1() -> Folder {
     let folder = of_layout_2();
@@ -58,10 +63,10 @@ fn its_rows() -> Vec<(i64, String)> {
 
 #[tokio::test]
 async fn a_store_of_an_earlier_layout_goes_on() {
-    for folder in [of_layout_1(), of_layout_2(), of_layout_3()] {
+    for folder in [of_layout_1(), of_layout_2(), of_layout_3(), of_layout_4()] {
         assert_eq!(folder.rows(), its_rows());
         let store = folder.open();
-        assert_eq!(folder.count("PRAGMA user_version"), 4);
+        assert_eq!(folder.count("PRAGMA user_version"), 5);
         assert_eq!(folder.rows(), its_rows(), "before anything is written");
         assert!(check(folder.path()).unwrap().faults.is_empty(), "{:#?}", check(folder.path()));
         assert_eq!(
@@ -82,7 +87,7 @@ async fn a_store_of_an_earlier_layout_goes_on() {
 
 #[tokio::test]
 async fn a_file_is_brought_to_the_layout_that_a_new_one_has() {
-    let old = [of_layout_2(), of_layout_3()];
+    let old = [of_layout_2(), of_layout_3(), of_layout_4()];
     old.iter().for_each(|old| drop(old.open()));
     let new = Folder::new();
     connector(&new.open(), "hall").await;
@@ -112,7 +117,7 @@ async fn a_file_is_brought_to_the_layout_that_a_new_one_has() {
 
 #[tokio::test]
 async fn views_of_users_outlive_a_new_layout() {
-    for folder in [of_layout_2(), of_layout_3()] {
+    for folder in [of_layout_2(), of_layout_3(), of_layout_4()] {
         folder.data().execute_batch("CREATE VIEW mine AS SELECT * FROM readings WHERE name = 'b'").unwrap();
         drop(folder.open());
         assert_eq!(folder.count("SELECT count(*) FROM mine"), 5);

@@ -4,7 +4,7 @@ use connector_core::{Role, Schema};
 use rusqlite::Connection;
 use rusqlite::functions::{Context, FunctionFlags};
 
-use crate::sqlite::keys::{rest, slots};
+use crate::sqlite::keys::{halves, mark};
 use crate::sqlite::table::{affinity, qualified, quote, schema_from_json};
 
 /// Runs `sql` for each table, with its own names in place of those in braces: `{table}`, the columns of its keys and
@@ -15,9 +15,9 @@ pub(super) fn apply(connection: &Connection, sql: &str) -> rusqlite::Result<()> 
     let hash = |context: &Context<'_>| context.get(0).map(u128::from_be_bytes);
     let pure = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
     connection.create_scalar_function("slot_of", 2, pure, move |context| {
-        Ok(slots(hash(context)?, context.get(1)?).next())
+        Ok(halves(mark(hash(context)?, context.get(1)?)).0)
     })?;
-    connection.create_scalar_function("rest_of", 1, pure, move |context| Ok(rest(hash(context)?)))?;
+    connection.create_scalar_function("rest_of", 1, pure, move |context| Ok(halves(hash(context)?).1))?;
     let tables: Vec<(String, String)> = connection
         .prepare("SELECT name, schema FROM \"$tables\" ORDER BY id")?
         .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
