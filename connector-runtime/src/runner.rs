@@ -4,17 +4,19 @@
 
 mod agenda;
 mod clock;
-#[cfg(test)]
-mod jumps;
 mod metrics;
+#[cfg(test)]
+mod tests;
 mod tick;
 
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
 use connector_core::{ConfigError, Registry, ResolveSecret, chain};
+use futures_util::FutureExt as _;
 use prometheus_client::registry::Registry as MetricsRegistry;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
@@ -182,7 +184,9 @@ impl Runner {
                     };
                     let running = in_flight.enter(lease);
                     ticks.spawn(async move {
-                        task.run(running).await;
+                        if AssertUnwindSafe(task.run(running)).catch_unwind().await.is_err() {
+                            tracing::error!(connector = %claim.connector, "a tick panicked: its lease has to expire");
+                        }
                         claim
                     });
                 }

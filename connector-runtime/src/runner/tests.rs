@@ -1,0 +1,162 @@
+//! What a runner does when somebody sets the clock, and when a tick of it is lost.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use connector_core::{
+    Column, ColumnType, Connector, Registry, ResolveSecret, Rows, Schema, Secret, SecretError, SecretRef,
+    Tick, TickError,
+};
+use serde_json::{Value, json};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep};
+use uuid::Uuid;
+
+use super::clock::TimeOfDay;
+use super::{Runner, RunnerOptions};
+use crate::memory::MemoryStore;
+use crate::model::{ConnectorSpec, Millis, Outcome};
+use crate::store::{LEASE, Store};
+
+const HOUR: Millis = 3_600_000;
+const INTERVAL: Millis = 1_000;
+const START: Millis = 1_777_716_000_000;
+
+/// Counts how often it ticks.
+struct Counter(Arc<AtomicUsize>);
+
+impl Connector for Counter {
+    const TYPE_ID: &'static str = "counter";
+    type Config = Value;
+
+    fn config_schema(&self) -> Value {
+        json!({})
+    }
+
+    fn schema(&self) -> Schema {
+        Schema::new([Column::time("t"), Column::value("v", ColumnType::Real)]).unwrap()
+    }
+
+    async fn tick(&self, _: &Tick<'_, Value>, rows: &mut Rows) -> Result<(), TickError> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        rows.end_row();
+        Ok(())
+    }
+}
+
+struct NoSecrets;
+
+impl ResolveSecret for NoSecrets {
+    fn resolve(&self, reference: &SecretRef) -> Result<Secret, SecretError> {
+        Err(SecretError::new(reference, "there are no secrets here"))
+    }
+}
+
+/// A runner with one connector.
+struct Stage {
+    store: Arc<dyn Store>,
+    connector: Uuid,
+    ticked: Arc<AtomicUsize>,
+    stop: oneshot::Sender<()>,
+    running: JoinHandle<()>,
+}
+
+impl Stage {
+    /// Begins to run. `time` tells the time of day from the milliseconds that have passed and the ticks there were.
+    async fn begin(time: impl Fn(Millis, usize) -> Millis + Send + Sync + 'static) -> Self {
+        let ticked = Arc::<AtomicUsize>::default();
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+        let registry = Registry::new().with(Counter(Arc::clone(&ticked)));
+        let spec = ConnectorSpec {
+            name: "c".into(),
+            type_id: "counter".into(),
+            target_database: "d".into(),
+            target_table: "t".into(),
+            schedule_ms: INTERVAL,
+            config: json!({}),
+        };
+        let schema = registry.configure("counter", &json!({})).unwrap().schema().clone();
+        let connector = store.create(spec, &schema).await.unwrap().id;
+        let mut runner =
+            Runner::new(Arc::clone(&store), registry, Arc::new(NoSecrets), RunnerOptions::default());
+        let (began, ticks) = (Instant::now(), Arc::clone(&ticked));
+        runner.time = TimeOfDay::new(move || {
+            time(i64::try_from(began.elapsed().as_millis()).unwrap(), ticks.load(Ordering::Relaxed))
+        });
+        let (stop, stopped) = oneshot::channel::<()>();
+        let running = tokio::spawn(runner.run(async { drop(stopped.await) }));
+        Self { store, connector, ticked, stop, running }
+    }
+
+    /// Lets so many buckets pass, and returns those that committed meanwhile as seconds from the start.
+    async fn pass(&self, buckets: u32) -> Vec<Millis> {
+        let before = self.ended(Outcome::Committed).await;
+        sleep(Duration::from_millis(INTERVAL.unsigned_abs()) * buckets).await;
+        let mut new = self.ended(Outcome::Committed).await;
+        new.retain(|bucket| !before.contains(bucket));
+        new.iter().map(|bucket| (bucket - START) / INTERVAL).collect()
+    }
+
+    /// The buckets that ended so, the oldest first.
+    async fn ended(&self, outcome: Outcome) -> Vec<Millis> {
+        let ticks = self.store.ticks(self.connector, usize::MAX).await.unwrap();
+        let ended = ticks.iter().rev().filter(|tick| tick.outcome == outcome);
+        ended.map(|tick| tick.scheduled_for).collect()
+    }
+
+    async fn end(self) {
+        self.stop.send(()).unwrap();
+        self.running.await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_clock_may_jump_by_an_hour_without_a_double_tick_or_a_stall() {
+    let ahead = Arc::<AtomicI64>::default();
+    let jump = Arc::clone(&ahead);
+    let stage = Stage::begin(move |passed, _| START + passed + jump.load(Ordering::Relaxed)).await;
+
+    let hour = HOUR / INTERVAL;
+    // A jump is seen within a second: up to two buckets may pass meanwhile.
+    let is_run = |ticks: &[Millis], from: Millis| {
+        assert!(ticks.len() >= 8 && ticks.windows(2).all(|pair| pair[1] == pair[0] + 1), "{ticks:?}");
+        assert!((from..=from + 2).contains(&ticks[0]), "{ticks:?} from {from}");
+    };
+    is_run(&stage.pass(10).await, 0);
+    ahead.store(HOUR, Ordering::Relaxed);
+    is_run(&stage.pass(10).await, hour + 10);
+    // Back to the right time: those buckets have not been run.
+    ahead.store(0, Ordering::Relaxed);
+    is_run(&stage.pass(10).await, 20);
+    ahead.store(-HOUR, Ordering::Relaxed);
+    is_run(&stage.pass(10).await, 30 - hour);
+    // Back by as much as has passed: a bucket that has committed is not run again, and the next ones are.
+    ahead.store(-40 * INTERVAL, Ordering::Relaxed);
+    let again = stage.pass(30).await;
+    assert!(again.windows(2).all(|pair| pair[0] < pair[1]), "{again:?}");
+    assert!(again.iter().filter(|bucket| (10..=19).contains(*bucket)).count() >= 8, "{again:?}");
+    let ticks = stage.store.ticks(stage.connector, usize::MAX).await.unwrap();
+    assert!(ticks.iter().all(|tick| tick.outcome == Outcome::Committed), "{ticks:?}");
+    assert_eq!(stage.ticked.load(Ordering::Relaxed), ticks.len());
+    stage.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tick_that_panics_outside_its_connector_costs_no_more_than_its_lease() {
+    let panicked = AtomicBool::new(false);
+    let stage = Stage::begin(move |passed, ticks| {
+        // After the connector's part of the third tick, when its end is about to be written.
+        assert!(ticks != 3 || panicked.swap(true, Ordering::Relaxed), "the clock is broken");
+        START + passed
+    })
+    .await;
+    assert_eq!(stage.pass(3).await, [0, 1]);
+    let (lease, after) = (i64::try_from(LEASE.as_secs()).unwrap(), stage.pass(20).await);
+    assert!((2..=3 + lease).contains(&after[0]), "{after:?}");
+    assert!(after.windows(2).all(|pair| pair[1] == pair[0] + 1) && after.len() >= 8, "{after:?}");
+    // It is told as any other whose runner did not come to its end.
+    assert_eq!(stage.ended(Outcome::Abandoned).await, [START + 2 * INTERVAL]);
+    stage.end().await;
+}
