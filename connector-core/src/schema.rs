@@ -25,7 +25,7 @@ pub enum ColumnType {
 pub enum Role {
     /// The tick's `scheduled_for`. The framework fills it in; a connector never writes it.
     Time,
-    /// Part of what identifies a series of rows that comes again each tick. A store keeps each distinct key once.
+    /// Part of what identifies a series of rows that comes again each tick. A store need not keep it with every row.
     Key,
     /// What is new in each tick.
     Value,

@@ -4,7 +4,7 @@
 //! its ticks**: a commit over two files is not atomic, so the ledger beside the rows is what makes a tick's rows land
 //! exactly once, and `control.db` is brought into line from it.
 //!
-//! A table is a view over the ledger, the series (each distinct key once) and the samples of each tick, so that plain
+//! A table is a view over the ledger, the series (their distinct keys) and the samples of each tick, so that plain
 //! SQL reads it, and a sample costs some 17 bytes on disk. Timestamps are integers: milliseconds since the Unix epoch.
 //!
 //! Several processes of one machine can share a folder. It must lie on a local file system.

@@ -1,6 +1,6 @@
 //! A table's layout in SQLite, derived from the roles of its columns.
 //!
-//! A table `t` is a view over three tables: the ledger of ticks, `t$series` with each distinct key once, and
+//! A table `t` is a view over three tables: the ledger of ticks, `t$series` with the distinct keys of each connector, and
 //! `t$samples` with the values of a series in a tick. `$` cannot be in a user's name, so nothing can clash.
 //!
 //! A connector's series are numbered from one. The number is the low part of two ids, each the key of its table: after
