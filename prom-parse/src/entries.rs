@@ -9,7 +9,7 @@ use crate::error::{Expected, Fault, ParseError};
 use crate::fast::{self, Names};
 use crate::format::Format;
 use crate::grammar::{self, Dialect, Line, Name, SampleLine};
-use crate::labels::{LabelSet, help_text, unescape};
+use crate::labels::{LabelSet, help_text, unquoted};
 
 /// Reads the entries of a body, one a line.
 ///
@@ -109,7 +109,7 @@ impl<'a> Lines<'a> {
         if let Some(entry) = self.next_fast() {
             return Some(Ok(entry));
         }
-        self.slow = self.next_slow();
+        self.go_slowly();
         self.slow.take()
     }
 
@@ -123,15 +123,17 @@ impl<'a> Lines<'a> {
         Some(entry)
     }
 
+    /// Leaves the next entry, if there is one, in `slow`.
     #[cold]
     #[inline(never)]
-    fn next_slow(&mut self) -> Option<Result<Entry<'a>, ParseError>> {
+    fn go_slowly(&mut self) {
         if self.next_block()
             && let Some(entry) = self.next_fast()
         {
-            return Some(Ok(entry));
+            self.slow = Some(Ok(entry));
+        } else {
+            self.slow = self.next_by_grammar();
         }
-        self.next_by_grammar()
     }
 
     /// Goes on to the next block at the end of one; false where there is none, or before the end.
@@ -217,8 +219,7 @@ impl<'a> Lines<'a> {
     fn sample(&self, line: &SampleLine<'a>) -> Result<Sample<'a>, Fault<'a>> {
         let labels = self.text(line.labels)?;
         Ok(Sample {
-            name: self.text(line.name.bytes)?,
-            quoted: line.name.quoted,
+            name: self.text(line.name.0)?,
             labels: LabelSet::new(labels),
             value: line.value,
             timestamp: line.timestamp,
@@ -227,8 +228,7 @@ impl<'a> Lines<'a> {
     }
 
     fn name(&self, name: Name<'a>) -> Result<Cow<'a, str>, Fault<'a>> {
-        let text = self.text(name.bytes)?;
-        Ok(if name.quoted { unescape(text) } else { Cow::Borrowed(text) })
+        self.text(name.0).map(unquoted)
     }
 
     fn text(&self, slice: &'a [u8]) -> Result<&'a str, Fault<'a>> {

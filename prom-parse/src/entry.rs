@@ -5,7 +5,7 @@ use core::fmt;
 
 use crate::format::Format;
 use crate::grammar;
-use crate::labels::{LabelSet, Labels, unescape};
+use crate::labels::{LabelSet, Labels, unquoted};
 
 /// One line of an exposition. Empty lines are no entries.
 #[derive(Clone, Debug, PartialEq)]
@@ -121,9 +121,8 @@ impl Timestamp {
 /// One measurement: a name, labels and a value.
 #[derive(Clone, Copy, PartialEq)]
 pub struct Sample<'a> {
+    /// The name; after its opening quote, if it stood in quotes.
     pub(crate) name: &'a str,
-    /// Whether the name may hold escapes: it stood in quotes.
-    pub(crate) quoted: bool,
     pub(crate) labels: LabelSet<'a>,
     pub(crate) value: f64,
     pub(crate) timestamp: Option<Timestamp>,
@@ -135,7 +134,7 @@ impl<'a> Sample<'a> {
     /// The metric's name, never empty. Borrowed unless it holds escapes.
     #[inline]
     pub fn name(&self) -> Cow<'a, str> {
-        if self.quoted { unescape(self.name) } else { Cow::Borrowed(self.name) }
+        unquoted(self.name)
     }
 
     /// The labels in the order of the text. No name comes twice, is empty or is `__name__`.

@@ -128,7 +128,7 @@ fn sample<'a>(
     let stops = block.index.stops(set.start);
     let labels = LabelSet::tight(text.get(set.start..).unwrap_or_default(), set.len(), stops);
     let next = Place { at: newline.at + 1, mark: newline.mark + 1 };
-    Some((Entry::Sample(Sample { name, quoted: false, labels, value, timestamp, exemplar }), next))
+    Some((Entry::Sample(Sample { name, labels, value, timestamp, exemplar }), next))
 }
 
 /// Where the name ends that begins at a place. Colons are left to the grammar.

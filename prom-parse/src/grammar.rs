@@ -36,11 +36,15 @@ pub(crate) enum Line<'a> {
     Eof,
 }
 
-/// A metric's name, without the quotes it may have stood in.
+/// A metric's name; after its opening quote, if it stood in quotes.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Name<'a> {
-    pub(crate) bytes: &'a [u8],
-    pub(crate) quoted: bool,
+pub(crate) struct Name<'a>(pub(crate) &'a [u8]);
+
+impl<'a> Name<'a> {
+    /// The name itself.
+    fn bytes(self) -> &'a [u8] {
+        self.0.strip_prefix(b"\"").unwrap_or(self.0)
+    }
 }
 
 /// The parts of a sample's line.
@@ -212,9 +216,9 @@ fn metric_name(dialect: Dialect, input: &[u8]) -> Parsed<'_, Name<'_>> {
             if bytes.is_empty() {
                 fault(input, Expected::MetricName)
             } else {
-                Ok((rest, Name { bytes, quoted: true }))
+                Ok((rest, Name(&input[..=bytes.len()])))
             }
         }
-        _ => bare_metric_name.map(|bytes| Name { bytes, quoted: false }).parse_complete(input),
+        _ => bare_metric_name.map(Name).parse_complete(input),
     }
 }

@@ -212,6 +212,15 @@ impl fmt::Debug for Labels<'_> {
     }
 }
 
+/// A metric's name, whether it comes after the opening quote of where it stood or stood without.
+#[inline]
+pub(crate) fn unquoted(name: &str) -> Cow<'_, str> {
+    match name.strip_prefix('"') {
+        None => Cow::Borrowed(name),
+        Some(name) => unescape(name),
+    }
+}
+
 /// Replaces `\\`, `\"` and `\n`. A backslash before anything else stands for itself.
 #[inline]
 pub(crate) fn unescape(text: &str) -> Cow<'_, str> {

@@ -44,7 +44,7 @@ pub(super) fn label_set<'a>(
         match label(text, at, open, close) {
             Some((name, value)) => labels.label(name, value),
             None => {
-                (close, mark) = escaped(&block, at..open, Place { at: close, mark }, labels)?;
+                (close, mark) = escaped(block, at..open, Place { at: close, mark }, labels)?;
             }
         }
         match bytes.get(close + 1)? {
@@ -60,7 +60,7 @@ pub(super) fn label_set<'a>(
 #[cold]
 #[inline(never)]
 fn escaped<'a>(
-    block: &Block<'a, '_>,
+    block: Block<'a, '_>,
     name: Range<usize>,
     mut place: Place,
     labels: &mut impl TakeLabels<'a>,

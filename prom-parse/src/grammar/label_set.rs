@@ -46,7 +46,7 @@ pub(super) fn label_set(dialect: Dialect, owner: Owner, input: &[u8]) -> Parsed<
         } else if owner == Owner::NamedSample || metric_name.is_some() {
             return fault(rest, Expected::OneMetricName);
         } else {
-            metric_name = Some(Name { bytes: name, quoted: true });
+            metric_name = Some(Name(name));
         }
         (rest, expected) = match after.first() {
             // Its grammar has commas between labels only.
@@ -68,6 +68,7 @@ pub(super) fn label_set(dialect: Dialect, owner: Owner, input: &[u8]) -> Parsed<
 }
 
 struct Item<'a> {
+    /// A metric's comes after its opening quote.
     name: &'a [u8],
     is_label: bool,
 }
@@ -91,7 +92,7 @@ fn item(dialect: Dialect, owner: Owner, expected: Expected, input: &[u8]) -> Par
         }
         Some(b',' | b'}') if in_quotes && owner != Owner::Exemplar => match name.is_empty() {
             true => fault(input, Expected::MetricName),
-            false => Ok((rest, Item { name, is_label: false })),
+            false => Ok((rest, Item { name: &input[..=name.len()], is_label: false })),
         },
         _ => fault(rest, Expected::Equals),
     }

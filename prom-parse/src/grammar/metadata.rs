@@ -91,7 +91,7 @@ pub(super) fn openmetrics(line: &[u8]) -> Parsed<'_, Line<'_>> {
         },
         _ => {
             let (_, unit) = utf8(text)?;
-            let before = name.bytes.strip_suffix(unit).and_then(|before| before.split_last());
+            let before = name.bytes().strip_suffix(unit).and_then(|before| before.split_last());
             match before {
                 _ if unit.is_empty() => (),
                 Some((b'_', _)) => (),

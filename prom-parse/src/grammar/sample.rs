@@ -90,8 +90,8 @@ fn series(dialect: Dialect, line: &[u8]) -> Parsed<'_, (Name<'_>, &[u8])> {
     let (after_name, name) = match line.first() {
         Some(b'"') if dialect.is_strict(Format::Prometheus) => metric_name(dialect, line)?,
         _ => {
-            let (rest, bytes) = bare_metric_name(line).or_else(|_| fault(line, entry))?;
-            (rest, Name { bytes, quoted: false })
+            let (rest, name) = bare_metric_name(line).or_else(|_| fault(line, entry))?;
+            (rest, Name(name))
         }
     };
     let (rest, blank) = blanks(format).parse_complete(after_name)?;

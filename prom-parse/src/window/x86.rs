@@ -20,6 +20,13 @@ macro_rules! has {
     }};
 }
 
+/// Has the cache fetch what comes a block later: the machine does so by itself only up to the end of a page.
+#[inline(always)]
+fn expect_more(bytes: &[u8; WIDTH]) {
+    // SAFETY: SSE is part of SSE2, and a hint does nothing where there is no memory.
+    unsafe { _mm_prefetch::<_MM_HINT_T0>(bytes.as_ptr().wrapping_add(4096).cast()) }
+}
+
 /// The proof that this machine has AVX2 and the bit instructions that came with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct HasAvx2(());
@@ -70,6 +77,7 @@ struct Avx512(__m512i);
 impl Window for Avx512 {
     #[inline(always)]
     fn load(bytes: &[u8; WIDTH]) -> Self {
+        expect_more(bytes);
         // SAFETY: AVX-512 is there; the bytes are 64 readable ones, and the load needs no alignment.
         Self(unsafe { _mm512_loadu_si512(bytes.as_ptr().cast()) })
     }
@@ -165,6 +173,7 @@ struct Avx2([__m256i; 2]);
 impl Window for Avx2 {
     #[inline(always)]
     fn load(bytes: &[u8; WIDTH]) -> Self {
+        expect_more(bytes);
         let halves: *const __m256i = bytes.as_ptr().cast();
         // SAFETY: AVX2 is there; the halves are 32 readable bytes each, and the load needs no alignment.
         Self(unsafe { [_mm256_loadu_si256(halves), _mm256_loadu_si256(halves.add(1))] })
@@ -241,6 +250,7 @@ pub(crate) struct Sse2([__m128i; 4]);
 impl Window for Sse2 {
     #[inline(always)]
     fn load(bytes: &[u8; WIDTH]) -> Self {
+        expect_more(bytes);
         let quarters: *const __m128i = bytes.as_ptr().cast();
         // SAFETY: SSE2 is there; the quarters are 16 readable bytes each, and the load needs no alignment.
         Self([0, 1, 2, 3].map(|i| unsafe { _mm_loadu_si128(quarters.add(i)) }))
