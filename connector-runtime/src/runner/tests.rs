@@ -152,11 +152,14 @@ async fn a_tick_that_panics_outside_its_connector_costs_no_more_than_its_lease()
         START + passed
     })
     .await;
-    assert_eq!(stage.pass(3).await, [0, 1]);
-    let (lease, after) = (i64::try_from(LEASE.as_secs()).unwrap(), stage.pass(20).await);
-    assert!((2..=3 + lease).contains(&after[0]), "{after:?}");
+    // Who fires at the very beginning of a bucket has missed the first one.
+    let before = stage.pass(3).await;
+    assert!(before == [0, 1] || before == [1, 2], "{before:?}");
+    let (lost, lease) = (before[1] + 1, i64::try_from(LEASE.as_secs()).unwrap());
+    let after = stage.pass(20).await;
+    assert!((lost..=lost + 1 + lease).contains(&after[0]), "{after:?}");
     assert!(after.windows(2).all(|pair| pair[1] == pair[0] + 1) && after.len() >= 8, "{after:?}");
     // It is told as any other whose runner did not come to its end.
-    assert_eq!(stage.ended(Outcome::Abandoned).await, [START + 2 * INTERVAL]);
+    assert_eq!(stage.ended(Outcome::Abandoned).await, [START + lost * INTERVAL]);
     stage.end().await;
 }
