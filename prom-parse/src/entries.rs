@@ -71,7 +71,7 @@ pub(crate) struct Lines<'a> {
     strict: bool,
     pub(crate) names: Names,
     state: State,
-    /// Where the grammar leaves an entry, so that one that was read fast need not be in memory where the other would be.
+    /// Where [`go_slowly`](Self::go_slowly) leaves an entry, so that one that was read fast need not go through memory.
     slow: Option<Result<Entry<'a>, ParseError>>,
     /// Where the latest line starts.
     pub(crate) start: usize,

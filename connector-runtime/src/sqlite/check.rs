@@ -47,7 +47,7 @@ pub struct CheckedFile {
     pub tables: u64,
     /// Ticks in its ledger.
     pub ticks: u64,
-    /// Distinct keys. One that a tick repeats counts for each time, and so does one that came back after a long time.
+    /// Distinct keys. One that a tick repeats counts for each time, and so does one that came back after many new ones.
     pub series: u64,
     /// Rows in the ledger.
     pub rows: u64,
@@ -196,7 +196,7 @@ impl Table<'_> {
         let several = names(include_str!("sql/check/several_series.sql"));
         if let [first, more @ ..] = &list(self.connection, &several, [])?[..] {
             checked.notes.push(format!(
-                "{}: {}: {} keys have several series, as they came back after a long time: {first}",
+                "{}: {}: {} keys have several series, as they came back after many new ones: {first}",
                 self.path.display(),
                 self.name,
                 1 + more.len(),

@@ -1,6 +1,6 @@
 //! Windows in the vector registers of x86-64: the one module with `unsafe`.
 //!
-//! It loads and stores arrays, whose bounds the types prove, runs code for AVX2 and AVX-512 once the machine was asked for
+//! It loads and stores arrays, whose bounds the types prove, hints at what is read next, runs code for AVX2 and AVX-512 once the machine was asked for
 //! them, and cuts texts at bytes that it has seen to be ASCII.
 #![allow(unsafe_code)]
 
