@@ -120,47 +120,4 @@ impl Values {
 }
 
 #[cfg(test)]
-mod tests {
-    use bytes::Bytes;
-    use parquet::file::reader::{FileReader, SerializedFileReader};
-    use parquet::record::RowAccessor;
-
-    use super::*;
-
-    #[test]
-    fn what_was_written_is_read_back() {
-        let schema = Schema::new([
-            Column::key("name", ColumnType::String),
-            Column::time("at"),
-            Column::value("value", ColumnType::Real),
-            Column::value("seen", ColumnType::Timestamp),
-            Column::key("labels", ColumnType::Dynamic),
-        ])
-        .unwrap();
-        let rows = i64::try_from(GROUP).unwrap() + 7;
-        let mut out = Vec::new();
-        let mut writer = ParquetWriter::new(&mut out, &schema).unwrap();
-        for i in 0..rows {
-            let value = if i % 3 == 0 { Cell::Null } else { Cell::Real(i as f64 / 2.0) };
-            let seen = if i % 2 == 0 { Cell::Null } else { Cell::Timestamp(-i) };
-            let name = if i % 5 == 0 { Cell::Null } else { Cell::Text(format!("é{}", i % 11)) };
-            let labels = Cell::Json(format!(r#"{{"i":"{i}"}}"#));
-            writer.write(&[name, Cell::Timestamp(1_777_716_000_000 + i), value, seen, labels]).unwrap();
-        }
-        writer.finish().unwrap();
-
-        let reader = SerializedFileReader::new(Bytes::from(out)).unwrap();
-        assert_eq!(reader.metadata().num_row_groups(), 2);
-        let mut i = 0;
-        for row in reader.get_row_iter(None).unwrap() {
-            let row = row.unwrap();
-            assert_eq!(row.get_timestamp_millis(1).unwrap(), 1_777_716_000_000 + i);
-            assert_eq!(row.get_string(0).ok().cloned(), (i % 5 != 0).then(|| format!("é{}", i % 11)));
-            assert_eq!(row.get_double(2).ok(), (i % 3 != 0).then_some(i as f64 / 2.0));
-            assert_eq!(row.get_timestamp_millis(3).ok(), (i % 2 != 0).then_some(-i));
-            assert_eq!(row.get_string(4).unwrap(), &format!(r#"{{"i":"{i}"}}"#));
-            i += 1;
-        }
-        assert_eq!(i, rows);
-    }
-}
+mod tests;
