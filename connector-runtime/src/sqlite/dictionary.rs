@@ -207,21 +207,33 @@ mod tests {
     }
 
     #[test]
-    fn a_connector_whose_numbers_are_all_taken_gets_no_more() {
+    fn a_connector_whose_numbers_have_all_been_taken_gets_those_of_deleted_series() {
         let connection = Connection::open_in_memory().unwrap();
         let (table, schema) = dictionary_of(&connection);
         let mut rows = Rows::new(&schema);
-        ["a", "b"].iter().for_each(|name| rows.string(1, name).end_row());
+        rows.string(1, "a").end_row();
         let keys = Keys::new(&schema, &rows);
+        let first = *ids_of(7).start();
+        let mut mark = 0..;
+        let mut create =
+            |dictionary: &mut Dictionary<'_>| dictionary.insert(&keys, 0, mark.next().unwrap(), 0).unwrap();
         let mut dictionary = Dictionary::new(&connection, &table, 7).unwrap();
-        // As if all before were taken.
-        dictionary.free.last = LAST_NUMBER - 1;
-        assert_eq!(dictionary.insert(&keys, 0, 1, 0).unwrap(), LAST_NUMBER);
-        dictionary.free.reuse = Some(ids_of(7).start() + LAST_NUMBER);
+        assert_eq!([1, 2, 3].map(|_| create(&mut dictionary)), [1, 2, 3]);
+        // As if all in between were taken.
+        dictionary.free.last = LAST_NUMBER - 2;
+        assert_eq!(create(&mut dictionary), LAST_NUMBER - 1);
+        connection.execute("DELETE FROM \"t$series\" WHERE \"$id\" = ?1", [first + 2]).unwrap();
+
+        let mut dictionary = Dictionary::new(&connection, &table, 7).unwrap();
+        assert_eq!([1, 2, 3].map(|_| create(&mut dictionary)), [LAST_NUMBER, 2, 4]);
+        dictionary.free.reuse = Some(first + LAST_NUMBER - 2);
+        assert_eq!(create(&mut dictionary), LAST_NUMBER - 2);
         for _ in 0..2 {
-            let error = dictionary.insert(&keys, 1, 2, 0).unwrap_err().to_string();
+            let error = dictionary.insert(&keys, 0, u128::MAX, 0).unwrap_err().to_string();
             assert!(error.contains("has 16777215 series in this table"), "{error}");
         }
-        assert_eq!(all(&connection, &table, 7), [(1, LAST_NUMBER)]);
+        let numbers = [1, 2, 3, 4, LAST_NUMBER - 2, LAST_NUMBER - 1, LAST_NUMBER];
+        let marks = [0, 5, 2, 6, 7, 3, 4];
+        assert_eq!(all(&connection, &table, 7), marks.into_iter().zip(numbers).collect::<Vec<_>>());
     }
 }
