@@ -25,7 +25,7 @@
 //! | --- | --- |
 //! | `GET /healthz` | 200 while the process answers; needs no token |
 //! | `GET /readyz` | 200 while the store can be read and written, otherwise 503; needs no token |
-//! | `GET /metrics` | the daemon's own metrics, in OpenMetrics 1.0 for who asks for it, otherwise in text 0.0.4 |
+//! | `GET /metrics` | the daemon's own metrics, in OpenMetrics 1.0 for whoever asks for it, otherwise in text 0.0.4 |
 //! | `GET /` | the operator's page |
 //! | `POST /v1/connectors` | 201, `Location`, `{"id"}` |
 //! | `GET /v1/connectors?limit=&after=` | `{"connectors", "next"}`, 100 unless told, at most 1,000 |

@@ -12,7 +12,7 @@ use crate::problem::Problem;
 
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// In OpenMetrics for who asks for it, otherwise in the text format that everybody reads.
+/// In OpenMetrics for whoever asks for it, otherwise in the text format that everybody reads.
 pub(crate) async fn show(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
     let accept = headers.get_all(header::ACCEPT).iter().filter_map(|accept| accept.to_str().ok());
     let openmetrics = accept.into_iter().any(|accept| accept.contains("application/openmetrics-text"));

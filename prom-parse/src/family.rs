@@ -29,7 +29,7 @@ use builder::Builder;
 /// - Where a metric is repeated, another metric with the same labels begins: at a count or sum that is there already, or at
 ///   the first or last of its buckets, quantiles or states.
 ///
-/// Who wants such a body refused asks [`strict`](crate::strict()). Of one family at a time everything is kept in memory, but
+/// Whoever wants such a body refused asks [`strict`](crate::strict()). Of one family at a time everything is kept in memory, but
 /// for exemplars that stand on a sum, a count or a quantile.
 ///
 /// ```

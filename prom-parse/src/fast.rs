@@ -21,7 +21,7 @@ use crate::window::part;
 use label_set::label_set;
 pub(crate) use names::Names;
 
-/// Who is told of labels as they are found.
+/// Receives labels as they are found.
 pub(crate) trait TakeLabels<'a> {
     /// A label without escapes.
     fn label(&mut self, name: &'a str, value: &'a str);

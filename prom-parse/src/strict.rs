@@ -17,7 +17,7 @@ use crate::format::Format;
 
 pub use rule::Rule;
 
-/// Reads the entries of a body as [`entries`](crate::entries) does, and holds them to the rules of their format: for who
+/// Reads the entries of a body as [`entries`](crate::entries) does, and holds them to the rules of their format: for whoever
 /// writes an exporter and tests what it serves.
 ///
 /// - OpenMetrics is held to its specification, as the specification's own test suite understands it: families and
@@ -31,7 +31,7 @@ pub use rule::Rule;
 /// Strict is not a subset. A few texts pass here that the server refuses: in 0.0.4 timestamps below zero, a type in
 /// capitals or left out, `gaugehistogram`, more than one blank after `HELP` or `TYPE`, a HELP line without a name or that
 /// is not UTF-8, and a name in quotes before the braces; in OpenMetrics a value beyond the largest double, which reads
-/// as an infinity. Who wants both walks [`entries`](crate::entries) too.
+/// as an infinity. Whoever wants both walks [`entries`](crate::entries) too.
 ///
 /// The rules keep the names of all families and the labels of the current family's metrics in memory.
 ///

@@ -215,56 +215,56 @@ impl Default for ClientBuilder {
 }
 
 impl ClientBuilder {
-    /// The `User-Agent` header. Unless told: `prom-scrape/VERSION`.
+    /// The `User-Agent` header. Default: `prom-scrape/VERSION`.
     pub fn user_agent(mut self, user_agent: impl Into<String>) -> Self {
         self.user_agent = user_agent.into();
         self
     }
 
-    /// How large a body may be once decoded, in bytes. Unless told: 256 MiB.
+    /// How large a body may be once decoded, in bytes. Default: 256 MiB.
     pub fn max_body_bytes(mut self, bytes: usize) -> Self {
         self.limits.decompressed = bytes;
         self
     }
 
-    /// How large an encoded body may be on the wire, in bytes. Unless told: 256 MiB.
+    /// How large an encoded body may be on the wire, in bytes. Default: 256 MiB.
     pub fn max_compressed_bytes(mut self, bytes: usize) -> Self {
         self.limits.compressed = bytes;
         self
     }
 
-    /// How large the head of a response may be, in bytes, at least 8 KiB. Unless told: 256 KiB.
+    /// How large the head of a response may be, in bytes, at least 8 KiB. Default: 256 KiB.
     pub fn max_head_bytes(mut self, bytes: usize) -> Self {
         self.max_head_bytes = bytes.max(8 << 10);
         self
     }
 
-    /// How many redirects one attempt follows. Unless told: 10.
+    /// How many redirects one attempt follows. Default: 10.
     pub fn max_redirects(mut self, redirects: usize) -> Self {
         self.redirects = redirects;
         self
     }
 
-    /// How many more attempts follow a transient failure. Unless told: 3.
+    /// How many more attempts follow a transient failure. Default: 3.
     pub fn max_retries(mut self, retries: u32) -> Self {
         self.retries = retries;
         self
     }
 
-    /// How many idle connections are kept, to all hosts together. Unless told: 512, which leaves room under the usual
+    /// How many idle connections are kept, to all hosts together. Default: 512, which leaves room under the usual
     /// limit of 1,024 open files. With more targets than this, some connect anew for each scrape.
     pub fn max_idle(mut self, connections: usize) -> Self {
         self.keep.in_all = connections;
         self
     }
 
-    /// How many idle connections are kept for each host and port. Unless told: 64.
+    /// How many idle connections are kept for each host and port. Default: 64.
     pub fn max_idle_per_host(mut self, connections: usize) -> Self {
         self.keep.per_host = connections;
         self
     }
 
-    /// How long an idle connection is kept. Unless told: 90 s.
+    /// How long an idle connection is kept. Default: 90 s.
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
         self.keep.timeout = timeout;
         self

@@ -1,7 +1,7 @@
 //! The series of a connector, as a file of tables holds them.
 //!
 //! There is no index of their keys: new series would lie scattered over all of it, and write all its pages anew. So a file
-//! tells what series it has by their numbers alone, and [who looks for one](super::series) remembers them.
+//! says what series it has by their numbers alone, and [whoever looks for one](super::series) remembers them.
 
 use std::fmt;
 use std::ops::RangeInclusive;

@@ -35,7 +35,7 @@ pub(super) trait Job: Send {
     fn answer(self: Box<Self>);
 }
 
-/// A job, and who waits for what it returns.
+/// A job, and whoever waits for what it returns.
 pub(super) struct Typed<T, F> {
     work: F,
     durability: Durability,

@@ -16,7 +16,7 @@ use crate::folder::{Holdings, check, leases};
 
 const CONNECTORS: usize = 40;
 
-/// Shorter than a lease, so that who does not come back within one misses buckets.
+/// Shorter than a lease, so that one that does not come back within one misses buckets.
 const INTERVAL: Millis = 6_000;
 
 /// How late a busy machine may be, in milliseconds.
