@@ -1,10 +1,18 @@
 //! Where connectors' secrets come from.
 
+use std::fs::{self, File};
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use connector_core::{ResolveSecret, Secret, SecretError, SecretRef};
 
-/// Resolves `$env:NAME` from an env file and the process environment, and `$file:PATH` from files.
+/// In bytes. A file that is named by mistake must not fill the memory.
+const LONGEST_SECRET: usize = 64 << 10;
+/// In bytes.
+const LONGEST_ENV_FILE: usize = 1 << 20;
+
+/// Resolves `$env:NAME` from an env file and the process environment, and `$file:PATH` from files: regular ones, of up to
+/// 64 KiB, as a pipe or a device may never come to an end.
 ///
 /// Everything is read anew at each resolve, so a rotated secret needs no restart. What the daemon itself keeps secret
 /// can be [hidden](Self::hide_env_prefix), so that no connector can send it anywhere.
@@ -66,8 +74,8 @@ impl SecretSources {
             return Err("connectors may not refer to this variable (--secret-env)".to_owned());
         }
         if let Some(path) = &self.env_file {
-            let text = std::fs::read_to_string(path).map_err(|e| format!("cannot read the env file: {e}"))?;
-            if let Some(value) = variable(&text, name) {
+            let text = read(path, LONGEST_ENV_FILE).map_err(|e| format!("cannot read the env file: {e}"))?;
+            if let Some(value) = variable(text.expose(), name) {
                 return Ok(value.to_owned());
             }
         }
@@ -79,24 +87,49 @@ impl SecretSources {
     }
 
     fn file(&self, path: &str) -> Result<String, String> {
-        let real = std::fs::canonicalize(path).map_err(|e| format!("cannot read the file: {e}"))?;
-        let hidden = |hidden: &Path| std::fs::canonicalize(hidden).is_ok_and(|hidden| hidden == real);
-        if self.hidden_files.iter().chain(&self.env_file).any(|path| hidden(path)) {
+        let failed = |error: io::Error| format!("cannot read the file: {error}");
+        let real = fs::canonicalize(path).map_err(failed)?;
+        if self.hidden_files.iter().chain(&self.env_file).any(|hidden| is_same(hidden, &real)) {
             return Err("this file is the daemon's own and cannot be referred to".to_owned());
         }
-        let below = |dir: &PathBuf| std::fs::canonicalize(dir).is_ok_and(|dir| real.starts_with(dir));
+        let below = |dir: &PathBuf| fs::canonicalize(dir).is_ok_and(|dir| real.starts_with(dir));
         if !self.allowed_dirs.is_empty() && !self.allowed_dirs.iter().any(below) {
             return Err("connectors may not refer to this file (--secret-dir)".to_owned());
         }
-        let mut text = std::fs::read_to_string(real).map_err(|e| format!("cannot read the file: {e}"))?;
-        if text.ends_with('\n') {
-            text.pop();
-            if text.ends_with('\r') {
-                text.pop();
-            }
-        }
-        Ok(text)
+        let text = read(&real, LONGEST_SECRET).map_err(failed)?;
+        let line = text.expose().strip_suffix('\n').map(|line| line.strip_suffix('\r').unwrap_or(line));
+        Ok(line.unwrap_or(text.expose()).to_owned())
     }
+}
+
+/// All of a regular file.
+fn read(path: &Path, longest: usize) -> io::Result<Secret> {
+    let file = fs::metadata(path)?;
+    if !file.is_file() {
+        return Err(io::Error::other("it is no regular file"));
+    }
+    let longest = longest as u64;
+    // Room for all of it at once: text that moves leaves a copy behind.
+    let mut text = String::with_capacity(file.len().min(longest) as usize + 1);
+    File::open(path)?.take(longest + 1).read_to_string(&mut text)?;
+    let text = Secret::new(text);
+    if text.expose().len() as u64 > longest {
+        return Err(io::Error::other(format!("it is larger than {} KiB", longest >> 10)));
+    }
+    Ok(text)
+}
+
+/// Whether two paths lead to one file, as hard links do too.
+#[cfg(unix)]
+fn is_same(one: &Path, other: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    let id = |path| fs::metadata(path).map(|file| (file.dev(), file.ino()));
+    matches!((id(one), id(other)), (Ok(one), Ok(other)) if one == other)
+}
+
+#[cfg(not(unix))]
+fn is_same(one: &Path, other: &Path) -> bool {
+    matches!((fs::canonicalize(one), fs::canonicalize(other)), (Ok(one), Ok(other)) if one == other)
 }
 
 impl ResolveSecret for SecretSources {
@@ -141,10 +174,10 @@ mod tests {
     fn the_env_file_comes_before_the_environment_and_is_read_again() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("env");
-        std::fs::write(&path, "# PATH=no\nPATH=pa:ss = wörd\n").unwrap();
+        fs::write(&path, "# PATH=no\nPATH=pa:ss = wörd\n").unwrap();
         let sources = SecretSources::new().env_file(&path);
         assert_eq!(resolve(&sources, "$env:PATH").unwrap(), "pa:ss = wörd");
-        std::fs::write(&path, "").unwrap();
+        fs::write(&path, "").unwrap();
         assert_eq!(resolve(&sources, "$env:PATH").unwrap(), std::env::var("PATH").unwrap());
         let error = resolve(&sources, "$env:NO_SUCH_VARIABLE").unwrap_err();
         assert_eq!(error, "`$env:NO_SUCH_VARIABLE`: environment variable is not set");
@@ -154,13 +187,35 @@ mod tests {
     fn one_trailing_newline_of_a_file_is_dropped() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("token");
-        std::fs::write(&path, "s3cret\n\n").unwrap();
+        fs::write(&path, "s3cret\n\n").unwrap();
         let reference = format!("$file:{}", path.display());
         assert_eq!(resolve(&SecretSources::new(), &reference).unwrap(), "s3cret\n");
         let hidden = SecretSources::new().hide_file(&path);
         assert!(resolve(&hidden, &reference).unwrap_err().contains("the daemon's own"));
+        let link = folder.path().join("link");
+        fs::hard_link(&path, &link).unwrap();
+        let reference = format!("$file:{}", link.display());
+        assert!(resolve(&hidden, &reference).unwrap_err().contains("the daemon's own"));
         let gone = resolve(&SecretSources::new(), "$file:/nonexistent/secret").unwrap_err();
         assert!(gone.starts_with("`$file:/nonexistent/secret`: cannot read the file"), "{gone}");
+    }
+
+    #[test]
+    fn a_file_is_read_as_far_as_a_secret_can_go_and_whatever_has_no_end_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, pipe) = (folder.path().join("token"), folder.path().join("pipe"));
+        let of = |path: &Path| resolve(&SecretSources::new(), &format!("$file:{}", path.display()));
+        fs::write(&path, "x".repeat(LONGEST_SECRET)).unwrap();
+        assert_eq!(of(&path).unwrap().len(), LONGEST_SECRET);
+        fs::write(&path, "x".repeat(LONGEST_SECRET + 1)).unwrap();
+        assert!(of(&path).unwrap_err().ends_with("cannot read the file: it is larger than 64 KiB"));
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        for endless in [&pipe, Path::new("/dev/zero"), folder.path()] {
+            let error = of(endless).unwrap_err();
+            assert!(error.ends_with("cannot read the file: it is no regular file"), "{error}");
+        }
+        let error = resolve(&SecretSources::new().env_file(&pipe), "$env:PATH").unwrap_err();
+        assert!(error.ends_with("cannot read the env file: it is no regular file"), "{error}");
     }
 
     #[test]
@@ -179,8 +234,8 @@ mod tests {
         assert!(resolve(&sources, "$env:NO_SUCH_TOKEN").unwrap_err().contains("is not set"));
 
         let (allowed, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        std::fs::write(allowed.path().join("good"), "s3cret").unwrap();
-        std::fs::write(other.path().join("bad"), "s3cret").unwrap();
+        fs::write(allowed.path().join("good"), "s3cret").unwrap();
+        fs::write(other.path().join("bad"), "s3cret").unwrap();
         std::os::unix::fs::symlink(other.path().join("bad"), allowed.path().join("link")).unwrap();
         let sources = SecretSources::new().allow_dir(allowed.path());
         let file = |dir: &Path, name: &str| format!("$file:{}", dir.join(name).display());
