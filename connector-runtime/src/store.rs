@@ -141,7 +141,7 @@ pub trait Store: Send + Sync + 'static {
     async fn ticks(&self, id: Uuid, limit: usize) -> Result<Vec<TickRecord>, StoreError>;
 
     /// Reads a table, newest ticks first, all within one snapshot: part of a tick is never seen. The batches arrive on
-    /// the channel; dropping the receiver stops the reading.
+    /// the channel; dropping the receiver stops the reading, and so may a store that nobody takes rows from.
     ///
     /// # Errors
     ///

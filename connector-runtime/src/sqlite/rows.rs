@@ -5,10 +5,13 @@
 
 use std::collections::{BinaryHeap, HashMap};
 use std::path::Path;
+use std::time::Duration;
 
 use connector_core::{Column, ColumnType, Role, Schema};
 use rusqlite::types::ValueRef;
 use rusqlite::{CachedStatement, Connection, Row, ToSql, params_from_iter};
+use tokio::runtime::Handle;
+use tokio::sync::mpsc::error::SendTimeoutError;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
@@ -27,6 +30,10 @@ const BATCH: usize = 1000;
 /// Batches that wait for the receiver.
 const WAITING: usize = 4;
 
+/// How long a receiver may take nothing before it is cut off: meanwhile the file's write-ahead log grows, and others may wait
+/// to read.
+const STALLED: Duration = Duration::from_secs(60);
+
 /// Up to so many connectors' ledgers are walked one by one; for more, the whole table's ledger is.
 const FEW: usize = 32;
 
@@ -35,9 +42,11 @@ const NO_TABLE: StoreError = StoreError::NotFound("table");
 /// Begins to read, and returns once it is known that there is something to read.
 pub(super) async fn stream(readers: &Readers, query: RowQuery) -> Result<RowStream, StoreError> {
     let permit = readers.stream_permit().await?;
-    let (sender, batches) = mpsc::channel(WAITING);
+    let (sender, batches) = mpsc::channel(WAITING + 1);
+    // A receiver that takes nothing must be able to learn why there is no more.
+    let last = sender.clone().try_reserve_owned().map_err(|_| StoreError::Closed)?;
     let (begin, begun) = oneshot::channel();
-    let readers = readers.clone();
+    let (readers, runtime) = (readers.clone(), Handle::current());
     let reading = tokio::spawn(off_the_runtime(permit, move || {
         let mut begin = Some(begin);
         let read = |connection: &Connection, path: &Path| {
@@ -47,15 +56,18 @@ pub(super) async fn stream(readers: &Readers, query: RowQuery) -> Result<RowStre
             if let Some(begin) = begin.take() {
                 let _ = begin.send(columns);
             }
-            let output = Output { batch: Vec::new(), left: query.limit, sender: &sender };
-            read_table(connection, &name, &schema, &filters, output).at(path)
+            let (sender, runtime) = (&sender, &runtime);
+            let mut output =
+                Output { batch: Vec::new(), left: query.limit, sender, runtime, has_stalled: false };
+            read_table(connection, &name, &schema, &filters, &mut output).at(path)?;
+            if output.has_stalled { Err(stalled()) } else { Ok(()) }
         };
         match readers.on_data(&query.database, read) {
             Ok(Some(())) => Ok(()),
             Ok(None) => Err(NO_TABLE),
             Err(error) if begin.is_some() => Err(error),
             Err(error) => {
-                let _ = sender.blocking_send(Err(error));
+                last.send(Err(error));
                 Ok(())
             }
         }
@@ -78,11 +90,18 @@ fn find(connection: &Connection, path: &Path, query: &RowQuery) -> Result<(Strin
     Ok((name, schema))
 }
 
+fn stalled() -> StoreError {
+    let cause = format!("nobody has taken any of its rows for {STALLED:?}");
+    StoreError::failed("reading the table was broken off", cause)
+}
+
 /// Where rows go.
 struct Output<'a> {
     batch: Vec<Vec<Cell>>,
     left: usize,
     sender: &'a mpsc::Sender<Result<Vec<Vec<Cell>>, StoreError>>,
+    runtime: &'a Handle,
+    has_stalled: bool,
 }
 
 impl Output<'_> {
@@ -94,11 +113,17 @@ impl Output<'_> {
     }
 
     fn flush(&mut self) -> bool {
-        self.batch.is_empty() || self.sender.blocking_send(Ok(std::mem::take(&mut self.batch))).is_ok()
+        if self.batch.is_empty() {
+            return true;
+        }
+        let batch = std::mem::take(&mut self.batch);
+        let sent = self.runtime.block_on(self.sender.send_timeout(Ok(batch), STALLED));
+        self.has_stalled = matches!(sent, Err(SendTimeoutError::Timeout(_)));
+        sent.is_ok()
     }
 
     fn is_wanted(&self) -> bool {
-        self.left > 0 && !self.sender.is_closed()
+        self.left > 0 && !self.sender.is_closed() && !self.has_stalled
     }
 }
 
@@ -115,7 +140,7 @@ fn read_table(
     name: &str,
     schema: &Schema,
     filters: &Filters,
-    mut output: Output<'_>,
+    output: &mut Output<'_>,
 ) -> rusqlite::Result<()> {
     let samples = Samples { connection, name, schema, values: &filters.values };
     let span = (filters.since, filters.until);
@@ -125,17 +150,17 @@ fn read_table(
         let mut ticks = ledger.query((name, span.0, span.1))?;
         while output.is_wanted() {
             let Some(row) = ticks.next()? else { break };
-            tick_by_tick.read_all(tick(row)?, &mut output)?;
+            tick_by_tick.read_all(tick(row)?, output)?;
         }
     } else {
         let series = matching_series(connection, name, schema, &filters.keys)?;
         if let (1, Some((connector, [number]))) =
             (series.len(), series.iter().next().map(|(connector, numbers)| (*connector, &numbers[..])))
         {
-            samples.read_one(span, connector, *number, &mut output)?;
+            samples.read_one(span, connector, *number, output)?;
         } else if series.len() <= FEW {
             let mut samples = samples.tick_by_tick()?;
-            walk_few(connection, span, &series, |tick, numbers| samples.read(tick, numbers, &mut output))?;
+            walk_few(connection, span, &series, |tick, numbers| samples.read(tick, numbers, output))?;
         } else {
             let mut samples = samples.tick_by_tick()?;
             let mut ledger = connection.prepare_cached(include_str!("sql/data/walk_table.sql"))?;
@@ -144,7 +169,7 @@ fn read_table(
                 let Some(row) = ticks.next()? else { break };
                 let tick = tick(row)?;
                 if let Some(numbers) = series.get(&tick.connector) {
-                    samples.read(tick, numbers, &mut output)?;
+                    samples.read(tick, numbers, output)?;
                 }
             }
         }

@@ -12,4 +12,5 @@ mod retention;
 mod shared;
 mod statistics;
 mod stats;
+mod streams;
 mod table_reader;
