@@ -1,24 +1,17 @@
 //! What the server serves, and the routes to it.
 
 use std::fmt;
-use std::future::{Future, IntoFuture};
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware;
 use axum::routing::{get, post};
-use axum::serve::ListenerExt;
-use connector_core::{Cancellation, Registry, ResolveSecret, Secret};
+use connector_core::{Registry, ResolveSecret, Secret};
 use connector_runtime::store::Store;
 use prometheus_client::registry::Registry as MetricsRegistry;
-use tokio::net::TcpListener;
 
 use crate::{connector_types, connectors, guard, health, metrics, page, problem, request, tables};
-
-/// How long requests in flight may take to end once the server is told to stop.
-const DRAIN: Duration = Duration::from_secs(8);
 
 /// What the server serves.
 #[derive(Clone)]
@@ -41,32 +34,8 @@ impl fmt::Debug for App {
     }
 }
 
-/// Answers HTTP requests until `shutdown` resolves, then ends: idle connections at once, requests in flight when they
-/// are answered, and after 8 s whatever they do.
-pub async fn serve(listener: TcpListener, app: App, shutdown: impl Future<Output = ()> + Send + 'static) {
-    let listener = listener.tap_io(|connection| {
-        if let Err(error) = connection.set_nodelay(true) {
-            tracing::debug!(%error, "cannot set TCP_NODELAY");
-        }
-    });
-    let stopping = Cancellation::new();
-    let stop = stopping.clone();
-    let server = axum::serve(listener, router(app)).with_graceful_shutdown(async move {
-        shutdown.await;
-        stop.cancel();
-    });
-    let overtime = async {
-        stopping.cancelled().await;
-        tokio::time::sleep(DRAIN).await;
-    };
-    tokio::select! {
-        // It resolves once it has stopped, and never fails: errors of single connections end those.
-        _ = server.into_future() => {}
-        () = overtime => tracing::warn!("stopped with requests still in flight"),
-    }
-}
-
-fn router(app: App) -> Router {
+/// The way from a request to who answers it.
+pub(crate) fn router(app: App) -> Router {
     let app = Arc::new(app);
     Router::new()
         .route("/healthz", get(health::healthz))

@@ -55,6 +55,7 @@
 //! | `cross_origin` | 403 | a page of another site tries to change something |
 //! | `not_found` | 404 | no such connector, table, connector type or path |
 //! | `method_not_allowed` | 405 | see `Allow` |
+//! | `request_timeout` | 408 | a body that has not arrived within 30 s |
 //! | `name_taken` | 409 | another connector has that name |
 //! | `not_active` | 409 | a trigger of a paused or disabled connector |
 //! | `schema_mismatch` | 409 | the table exists with other columns |
@@ -82,6 +83,8 @@ mod page;
 mod problem;
 mod request;
 mod row_json;
+mod server;
 mod tables;
 
-pub use app::{App, serve};
+pub use app::App;
+pub use server::serve;

@@ -1,5 +1,7 @@
 //! What handlers take out of a request, with every way to get it wrong answered as a [`Problem`].
 
+use std::time::Duration;
+
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
@@ -8,11 +10,15 @@ use axum::http::request::Parts;
 use chrono::DateTime;
 use connector_runtime::model::Millis;
 use serde::de::DeserializeOwned;
+use tokio::time::timeout;
 
 use crate::problem::Problem;
 
 /// The most bytes that a body may have.
 pub(crate) const BODY_LIMIT: usize = 1 << 20;
+
+/// How long a client may take to send a body.
+const BODY_WITHIN: Duration = Duration::from_secs(30);
 
 /// A body that is one JSON object, whatever its `Content-Type` says.
 pub(crate) struct JsonObject<T>(pub(crate) T);
@@ -21,7 +27,8 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonObject<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let body = Bytes::from_request(request, state).await.map_err(|rejection| unread(&rejection))?;
+        let body = timeout(BODY_WITHIN, Bytes::from_request(request, state)).await.map_err(|_| too_slow())?;
+        let body = body.map_err(|rejection| unread(&rejection))?;
         // serde reads a struct from an array of its fields, too; people who write one by hand mean something else.
         match body.iter().find(|byte| !byte.is_ascii_whitespace()) {
             Some(b'{') => {}
@@ -34,6 +41,11 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonObject<T> {
             .map(Self)
             .map_err(|error| Problem::invalid_request(format!("the body: {error}")))
     }
+}
+
+fn too_slow() -> Problem {
+    let detail = format!("the body has not arrived within {BODY_WITHIN:?}");
+    Problem::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", detail)
 }
 
 fn unread(rejection: &BytesRejection) -> Problem {

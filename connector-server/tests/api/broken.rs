@@ -9,7 +9,7 @@ use connector_runtime::store::{
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-/// Fails at everything; at reading rows of the table `cut` only after the first batch.
+/// Fails at everything; at reading rows of the table `cut` only after the first batch, and of the table `endless` never.
 pub(crate) struct BrokenStore;
 
 fn full<T>() -> Result<T, StoreError> {
@@ -57,11 +57,18 @@ impl Store for BrokenStore {
     }
     async fn rows(&self, query: RowQuery) -> Result<RowStream, StoreError> {
         let (sender, batches) = mpsc::channel(2);
+        let columns = vec![("value".to_owned(), ColumnType::Real)];
+        if query.table == "endless" {
+            tokio::spawn(
+                async move { while sender.send(Ok(vec![vec![Cell::Real(1.0)]; 1000])).await.is_ok() {} },
+            );
+            return Ok(RowStream { columns, batches });
+        }
         if query.table == "cut" {
             sender.try_send(Ok(vec![vec![Cell::Real(1.0)]])).unwrap();
         }
         sender.try_send(full()).unwrap();
-        Ok(RowStream { columns: vec![("value".to_owned(), ColumnType::Real)], batches })
+        Ok(RowStream { columns, batches })
     }
     async fn ready(&self) -> Result<(), StoreError> {
         full()

@@ -8,3 +8,4 @@ mod broken;
 mod calls;
 mod problems;
 mod server;
+mod slow;

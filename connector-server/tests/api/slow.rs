@@ -1,0 +1,68 @@
+//! Clients that take their time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep};
+
+use crate::broken::BrokenStore;
+use crate::server::Server;
+
+/// What the server answers to a client that sends this and no more, and after how many seconds it hangs up.
+async fn answer_to(server: &Server, sent: &[u8]) -> (String, u64) {
+    let mut connection = TcpStream::connect(server.address).await.unwrap();
+    let begun = Instant::now();
+    connection.write_all(sent).await.unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).await.unwrap();
+    (answer, begun.elapsed().as_secs())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_sends_no_whole_request_is_hung_up_on() {
+    let server = Server::start().await;
+    for sent in [&b""[..], b"GET /healthz HT", b"GET /healthz HTTP/1.1\r\nhost: a\r\n"] {
+        let (answer, seconds) = answer_to(&server, sent).await;
+        assert_eq!((answer.as_str(), seconds), ("", 30), "{}", sent.escape_ascii());
+    }
+    let (answer, seconds) = answer_to(&server, b"GET /healthz HTTP/1.1\r\nhost: a\r\n\r\nGET").await;
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && seconds == 30, "{seconds} s: {answer}");
+    let head = b"POST /v1/connectors HTTP/1.1\r\nhost: a\r\ncontent-length: 100\r\n\r\n{";
+    let (answer, seconds) = answer_to(&server, head).await;
+    assert!(answer.starts_with("HTTP/1.1 408 Request Timeout\r\n") && seconds == 30, "{seconds} s: {answer}");
+    assert!(answer.contains(r#""code":"request_timeout""#), "{answer}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_takes_nothing_of_its_answer_is_hung_up_on() {
+    /// More than two sockets hold.
+    const MUCH: usize = 256 << 20;
+
+    let server = Server::with(Arc::new(BrokenStore), None).await;
+    let mut connection = TcpStream::connect(server.address).await.unwrap();
+    let request = b"GET /v1/tables/default/endless/rows HTTP/1.1\r\nhost: a\r\n\r\n";
+    connection.write_all(request).await.unwrap();
+    sleep(Duration::from_secs(61)).await;
+    let (mut taken, mut buffer) = (0, vec![0; 1 << 20]);
+    while let Ok(length @ 1..) = connection.read(&mut buffer).await {
+        taken += length;
+        assert!(taken < MUCH, "the answer goes on");
+    }
+    assert!(taken > 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_opens_more_connections_than_there_are_places_waits_for_one() {
+    let server = Server::start().await;
+    let begun = Instant::now();
+    let mut idle = Vec::new();
+    for _ in 0..256 {
+        idle.push(TcpStream::connect(server.address).await.unwrap());
+    }
+    let (answer, _) =
+        answer_to(&server, b"GET /healthz HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    assert_eq!(begun.elapsed().as_secs(), 30);
+}
