@@ -38,9 +38,13 @@ pub use columns::{ColumnData, DynamicColumn, RealColumn, StringColumn, Timestamp
 pub struct Rows {
     columns: Vec<ColumnData>,
     len: usize,
+    has_too_many: bool,
 }
 
 impl Rows {
+    /// The most rows that one tick can have. Landing more of them would hold up other connectors for too long.
+    pub const MOST: usize = 4_000_000;
+
     /// No rows yet, of this shape.
     pub fn new(schema: &Schema) -> Self {
         let column = |c: &crate::Column| match (c.role(), c.kind()) {
@@ -50,7 +54,7 @@ impl Rows {
             (_, ColumnType::Real) => ColumnData::Real(RealColumn::default()),
             (_, ColumnType::Dynamic) => ColumnData::Dynamic(DynamicColumn::default()),
         };
-        Self { columns: schema.columns().iter().map(column).collect(), len: 0 }
+        Self { columns: schema.columns().iter().map(column).collect(), len: 0, has_too_many: false }
     }
 
     /// How many rows are complete.
@@ -71,7 +75,7 @@ impl Rows {
     /// Forgets all rows and keeps the memory for the next ones.
     pub fn clear(&mut self) {
         self.columns.iter_mut().for_each(|column| column.truncate(0));
-        self.len = 0;
+        (self.len, self.has_too_many) = (0, false);
     }
 
     /// Writes text into a [`String`](ColumnType::String) column of the current row.
@@ -115,13 +119,22 @@ impl Rows {
         self
     }
 
-    /// Completes the current row.
+    /// Completes the current row. One beyond [`MOST`](Self::MOST) is not kept, and [`check`](Self::check) says so.
     #[inline]
     pub fn end_row(&mut self) {
+        if self.len == Self::MOST {
+            return self.refuse_row();
+        }
         self.len += 1;
         for column in &mut self.columns {
             column.fill(self.len);
         }
+    }
+
+    #[cold]
+    fn refuse_row(&mut self) {
+        self.has_too_many = true;
+        self.abandon_row();
     }
 
     /// Forgets what was written of the current row.
@@ -134,8 +147,11 @@ impl Rows {
     ///
     /// # Errors
     ///
-    /// When a row was begun and not ended, or a column's text is over 2 GiB.
+    /// When a row was begun and not ended, there were more than [`MOST`](Self::MOST), or a column's text is over 2 GiB.
     pub fn check(&self) -> Result<(), RowsError> {
+        if self.has_too_many {
+            return Err(RowsError::TooMany);
+        }
         if self.columns.iter().any(ColumnData::overflowed) {
             return Err(RowsError::TooLarge);
         }
@@ -152,6 +168,8 @@ impl Rows {
 pub enum RowsError {
     /// A row was begun and not ended: a mistake in the connector's own code.
     Unfinished,
+    /// There were more than [`Rows::MOST`].
+    TooMany,
     /// One column holds more than 2 GiB of text.
     TooLarge,
 }
@@ -160,6 +178,7 @@ impl fmt::Display for RowsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Unfinished => "the connector began a row and did not end it",
+            Self::TooMany => return write!(f, "the tick has more than {} rows", Rows::MOST),
             Self::TooLarge => "the tick's rows hold more than 2 GiB of text in one column",
         })
     }
@@ -257,6 +276,17 @@ mod tests {
         rows.abandon_row();
         rows.string(1, "b");
         assert_eq!(rows.check(), Err(RowsError::Unfinished));
+    }
+
+    #[test]
+    fn rows_beyond_the_most_are_not_kept_and_refused() {
+        let mut rows = Rows::new(&schema());
+        (0..Rows::MOST).for_each(|_| rows.end_row());
+        assert_eq!(rows.check(), Ok(()));
+        rows.end_row();
+        assert_eq!((rows.len(), rows.check()), (Rows::MOST, Err(RowsError::TooMany)));
+        rows.clear();
+        assert_eq!((rows.len(), rows.check()), (0, Ok(())));
     }
 
     #[test]
