@@ -84,7 +84,8 @@ impl<'a> Chain<'a> {
         let mut earlier =
             std::iter::once(self.target.url()).chain(&self.hops[..self.hops.len().saturating_sub(1)]);
         let message = if !self.hops.is_empty() && earlier.any(|url| url == current) {
-            format!("{home} redirects in a loop that comes back to {}{}", origin(current), current.path())
+            let path = excerpt(current.path().as_bytes());
+            format!("{home} redirects in a loop that comes back to {}{path}", origin(current))
         } else {
             format!("{home} redirects more than {} times", self.most)
         };

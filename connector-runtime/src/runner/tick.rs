@@ -23,6 +23,9 @@ const WRITE_RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration:
 /// Rows are tried again at least so long, even when the next tick is due before.
 const WRITE_FOR_AT_LEAST: Duration = Duration::from_secs(2);
 
+/// How many bytes of an error are kept with the record of a tick: its source has a say in how long it is.
+const LONGEST_ERROR: usize = 4 << 10;
+
 /// The leases that a runner holds, and how to stop the ticks that run under them.
 pub(super) struct InFlight {
     ticks: Mutex<HashMap<Lease, Cancellation>>,
@@ -172,7 +175,7 @@ impl TickTask {
         };
         let (outcome, error) = match result {
             Some(Ok(())) => (Outcome::Committed, None),
-            Some(Err(error)) => (class(&error), Some(chain(&error))),
+            Some(Err(error)) => (class(&error), Some(clipped(chain(&error)))),
             None => (Outcome::Abandoned, Some("the runner gave the tick back before it ended".to_owned())),
         };
         let (landed, rows) = match outcome {
@@ -257,6 +260,14 @@ fn class(error: &TickError) -> Outcome {
     }
 }
 
+fn clipped(mut text: String) -> String {
+    if text.len() > LONGEST_ERROR {
+        text.truncate(text.floor_char_boundary(LONGEST_ERROR));
+        text.push('…');
+    }
+    text
+}
+
 fn panicked(panic: &(dyn std::any::Any + Send)) -> TickError {
     let text =
         panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
@@ -288,6 +299,17 @@ mod tests {
         assert_eq!(spare.lock().len(), 1);
         assert!(spare.take(&schema).is_empty());
         assert!(spare.lock().is_empty());
+    }
+
+    #[test]
+    fn a_long_error_is_clipped_between_characters() {
+        let longest = "x".repeat(LONGEST_ERROR);
+        assert_eq!(clipped(longest.clone()), longest);
+        assert_eq!(clipped(format!("{longest}x")), format!("{longest}…"));
+        assert_eq!(
+            clipped(format!("y{}", "é".repeat(LONGEST_ERROR))).len(),
+            LONGEST_ERROR - 1 + '…'.len_utf8()
+        );
     }
 
     #[test]
