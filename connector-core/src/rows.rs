@@ -43,7 +43,7 @@ pub struct Rows {
 
 impl Rows {
     /// The most rows that one tick can have. Landing more of them would hold up other connectors for too long.
-    pub const MOST: usize = 4_000_000;
+    pub const MAX_ROWS: usize = 4_000_000;
 
     /// No rows yet, of this shape.
     pub fn new(schema: &Schema) -> Self {
@@ -119,10 +119,10 @@ impl Rows {
         self
     }
 
-    /// Completes the current row. One beyond [`MOST`](Self::MOST) is not kept, and [`check`](Self::check) says so.
+    /// Completes the current row. One beyond [`MAX_ROWS`](Self::MAX_ROWS) is not kept, and [`check`](Self::check) says so.
     #[inline]
     pub fn end_row(&mut self) {
-        if self.len == Self::MOST {
+        if self.len == Self::MAX_ROWS {
             return self.refuse_row();
         }
         self.len += 1;
@@ -147,7 +147,7 @@ impl Rows {
     ///
     /// # Errors
     ///
-    /// When a row was begun and not ended, there were more than [`MOST`](Self::MOST), or a column's text is over 2 GiB.
+    /// When a row was begun and not ended, there were more than [`MAX_ROWS`](Self::MAX_ROWS), or a column's text is over 2 GiB.
     pub fn check(&self) -> Result<(), RowsError> {
         if self.has_too_many {
             return Err(RowsError::TooMany);
@@ -168,7 +168,7 @@ impl Rows {
 pub enum RowsError {
     /// A row was begun and not ended: a mistake in the connector's own code.
     Unfinished,
-    /// There were more than [`Rows::MOST`].
+    /// There were more than [`Rows::MAX_ROWS`].
     TooMany,
     /// One column holds more than 2 GiB of text.
     TooLarge,
@@ -178,7 +178,7 @@ impl fmt::Display for RowsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Unfinished => "the connector began a row and did not end it",
-            Self::TooMany => return write!(f, "the tick has more than {} rows", Rows::MOST),
+            Self::TooMany => return write!(f, "the tick has more than {} rows", Rows::MAX_ROWS),
             Self::TooLarge => "the tick's rows hold more than 2 GiB of text in one column",
         })
     }
@@ -281,10 +281,10 @@ mod tests {
     #[test]
     fn rows_beyond_the_most_are_not_kept_and_refused() {
         let mut rows = Rows::new(&schema());
-        (0..Rows::MOST).for_each(|_| rows.end_row());
+        (0..Rows::MAX_ROWS).for_each(|_| rows.end_row());
         assert_eq!(rows.check(), Ok(()));
         rows.end_row();
-        assert_eq!((rows.len(), rows.check()), (Rows::MOST, Err(RowsError::TooMany)));
+        assert_eq!((rows.len(), rows.check()), (Rows::MAX_ROWS, Err(RowsError::TooMany)));
         rows.clear();
         assert_eq!((rows.len(), rows.check()), (0, Ok(())));
     }

@@ -147,7 +147,7 @@ async fn what_is_no_exposition_is_permanent_and_says_where() {
 
 #[tokio::test]
 async fn more_samples_than_a_tick_can_land_are_permanent() {
-    let (url, _heads) = serve(vec![answer("200 OK", TEXT, &"a 1\n".repeat(Rows::MOST + 1))]).await;
+    let (url, _heads) = serve(vec![answer("200 OK", TEXT, &"a 1\n".repeat(Rows::MAX_ROWS + 1))]).await;
     let (ended, ..) = tick(&json!({ "endpoint": url, "timeout_ms": 60_000 })).await;
     let error = ended.unwrap_err();
     assert!(matches!(error, TickError::Permanent(_)), "{error:?}");
