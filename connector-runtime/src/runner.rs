@@ -89,7 +89,7 @@ impl Runner {
         let (mut shutdown, store) = (pin!(shutdown), Arc::clone(&self.store));
         let in_flight = Arc::new(InFlight::new(self.metrics.in_flight.clone()));
         let mut ticks = JoinSet::new();
-        let mut agenda = Agenda::new(self.metrics.skipped_buckets.clone());
+        let mut agenda = Agenda::new(self.options.slots, self.metrics.skipped_buckets.clone());
         let mut clock = WallClock::start(self.time.clone());
         let mut revision = Revision::default();
         let mut renewal = interval(RENEW_EVERY);

@@ -23,11 +23,26 @@ const EARLY: Millis = 100;
 /// So many ticks at once share enough: none of them begins early for more.
 const ENOUGH: usize = 32;
 
-#[derive(Default)]
+/// A connector whose last tick took so long is slow. All that are share half of the slots: a target that does not answer keeps
+/// its slot until time has run out for each of its tries, and many of them would leave none to the others.
+const SLOW: Millis = 1_000;
+
 pub(super) struct Agenda {
     entries: HashMap<Uuid, Entry>,
-    queue: BTreeSet<(Millis, Uuid)>,
+    /// What is due of connectors that are not slow, and of those that are.
+    quick: BTreeSet<(Millis, Uuid)>,
+    slow: BTreeSet<(Millis, Uuid)>,
+    running: HashMap<Uuid, Running>,
+    /// How many slow connectors may run at once, and how many do.
+    slow_slots: usize,
+    slow_running: usize,
     skipped: Counter,
+}
+
+#[derive(Clone, Copy)]
+struct Running {
+    began: Millis,
+    is_slow: bool,
 }
 
 struct Entry {
@@ -41,7 +56,7 @@ struct Entry {
     recheck: Option<Due>,
     /// No trigger before that time.
     triggers_from: Millis,
-    running: bool,
+    is_slow: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -67,19 +82,28 @@ impl Entry {
 
 impl Agenda {
     /// Knows no connector yet. `skipped` counts the buckets that pass before they can be run.
-    pub(super) fn new(skipped: Counter) -> Self {
-        Self { skipped, ..Self::default() }
+    pub(super) fn new(slots: usize, skipped: Counter) -> Self {
+        Self {
+            entries: HashMap::new(),
+            quick: BTreeSet::new(),
+            slow: BTreeSet::new(),
+            running: HashMap::new(),
+            slow_slots: slots.div_ceil(2),
+            slow_running: 0,
+            skipped,
+        }
     }
 
     /// Takes in a connector that is new or has changed.
     pub(super) fn put(&mut self, assignment: Assignment, source: Configured, now: Millis) {
         let id = assignment.id;
-        let running = self.entries.get(&id).is_some_and(|entry| entry.running);
+        let is_slow = self.entries.get(&id).is_some_and(|entry| entry.is_slow);
+        let running = self.running.contains_key(&id);
         let recheck = assignment.leased.filter(|_| !running).map(|(bucket, left)| later(bucket, now, left));
         self.remove_from_queue(id);
         let (wish, claimed) = (None, None);
         self.entries
-            .insert(id, Entry { assignment, source, wish, claimed, recheck, triggers_from: now, running });
+            .insert(id, Entry { assignment, source, wish, claimed, recheck, triggers_from: now, is_slow });
         self.plan(id, now);
     }
 
@@ -89,9 +113,15 @@ impl Agenda {
         self.entries.remove(&id);
     }
 
-    /// The earliest time at which something is due.
+    /// The earliest time at which something is due that may run.
     pub(super) fn next_at(&self) -> Option<Millis> {
-        self.queue.first().map(|(at, _)| *at)
+        let slow = self.slow.first().filter(|_| self.slow_left() > 0);
+        self.quick.first().into_iter().chain(slow).map(|(at, _)| *at).min()
+    }
+
+    /// How many more slow connectors may run.
+    fn slow_left(&self) -> usize {
+        self.slow_slots.saturating_sub(self.slow_running)
     }
 
     /// Takes out up to `limit` ticks that are due, and where one is, those that may begin with it. Each is answered with
@@ -102,8 +132,8 @@ impl Agenda {
             return claims;
         }
         for (at, id) in self.due_or_early(now, limit) {
-            self.queue.remove(&(at, id));
             let Some(entry) = self.entries.get_mut(&id) else { continue };
+            if entry.is_slow { &mut self.slow } else { &mut self.quick }.remove(&(at, id));
             let Some(wish) = entry.wish.take() else { continue };
             let interval = entry.assignment.spec.schedule_ms;
             let scheduled_for = wish.due.scheduled_for;
@@ -123,17 +153,22 @@ impl Agenda {
     }
 
     fn due_or_early(&self, now: Millis, limit: usize) -> Vec<(Millis, Uuid)> {
-        let may_begin =
-            |id| self.entries.get(id).and_then(|entry| entry.wish).is_some_and(|wish| wish.from <= now);
-        self.queue
-            .iter()
-            .take_while(|(at, _)| *at <= now + EARLY)
-            .filter(|(at, id)| *at <= now || may_begin(id))
-            .enumerate()
-            .take_while(|(before, (at, _))| *at <= now || *before < ENOUGH)
-            .map(|(_, place)| *place)
-            .take(limit)
-            .collect()
+        let mut places: Vec<_> = self.soon(&self.quick, now).take(limit).collect();
+        places.extend(self.soon(&self.slow, now).take(limit.min(self.slow_left())));
+        places.sort_unstable();
+        places.truncate(limit);
+        let enough = places.iter().enumerate().take_while(|(before, (at, _))| *at <= now || *before < ENOUGH);
+        places.truncate(enough.count());
+        places
+    }
+
+    /// What is due in a queue, or may begin early.
+    fn soon(&self, queue: &BTreeSet<(Millis, Uuid)>, now: Millis) -> impl Iterator<Item = (Millis, Uuid)> {
+        let may_begin = move |id: &Uuid| {
+            self.entries.get(id).and_then(|entry| entry.wish).is_some_and(|wish| wish.from <= now)
+        };
+        let soon = queue.range(..=(now + EARLY, Uuid::max())).copied();
+        soon.filter(move |(at, id)| *at <= now || may_begin(id))
     }
 
     /// The claim was granted: what to run, and how long until the connector's next tick is due.
@@ -143,7 +178,8 @@ impl Agenda {
         now: Millis,
     ) -> Option<(Assignment, Configured, Duration)> {
         let entry = self.entries.get_mut(&claim.connector)?;
-        entry.running = true;
+        self.running.insert(claim.connector, Running { began: now, is_slow: entry.is_slow });
+        self.slow_running += usize::from(entry.is_slow);
         if entry.recheck.is_some_and(|due| due.scheduled_for <= claim.scheduled_for) {
             entry.recheck = None;
         }
@@ -154,8 +190,10 @@ impl Agenda {
 
     /// A tick that was granted has ended.
     pub(super) fn ended(&mut self, claim: Claim, now: Millis) {
+        let Some(Running { began, is_slow }) = self.running.remove(&claim.connector) else { return };
+        self.slow_running -= usize::from(is_slow);
         if let Some(entry) = self.entries.get_mut(&claim.connector) {
-            entry.running = false;
+            entry.is_slow = now - began >= SLOW;
             entry.assignment.triggers.retain(|bucket| *bucket != claim.scheduled_for);
             let Assignment { generation, spec, state, .. } = &entry.assignment;
             if !claim.triggered && claim.generation == *generation && *state == State::Active {
@@ -215,7 +253,7 @@ impl Agenda {
     fn plan(&mut self, id: Uuid, now: Millis) {
         self.remove_from_queue(id);
         let Some(entry) = self.entries.get_mut(&id) else { return };
-        if entry.running || entry.assignment.state != State::Active {
+        if self.running.contains_key(&id) || entry.assignment.state != State::Active {
             return;
         }
         let interval = entry.assignment.spec.schedule_ms;
@@ -234,12 +272,14 @@ impl Agenda {
             wish = Wish { due, from: due.due_at, triggered: true };
         }
         entry.wish = Some(wish);
-        self.queue.insert((wish.due.due_at, id));
+        if entry.is_slow { &mut self.slow } else { &mut self.quick }.insert((wish.due.due_at, id));
     }
 
     fn remove_from_queue(&mut self, id: Uuid) {
-        if let Some(wish) = self.entries.get_mut(&id).and_then(|entry| entry.wish.take()) {
-            self.queue.remove(&(wish.due.due_at, id));
+        if let Some(entry) = self.entries.get_mut(&id)
+            && let Some(wish) = entry.wish.take()
+        {
+            if entry.is_slow { &mut self.slow } else { &mut self.quick }.remove(&(wish.due.due_at, id));
         }
     }
 }

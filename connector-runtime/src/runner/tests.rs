@@ -1,4 +1,4 @@
-//! What a runner does when somebody sets the clock, and when a tick of it is lost.
+//! What a runner does when somebody sets the clock, when a tick of it is lost, and when sources do not answer.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
@@ -68,7 +68,7 @@ impl Stage {
     async fn begin(time: impl Fn(Millis, usize) -> Millis + Send + Sync + 'static) -> Self {
         let ticked = Arc::<AtomicUsize>::default();
         let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
-        let registry = Registry::new().with(Counter(Arc::clone(&ticked)));
+        let registry = Registry::new().with(Counter(Arc::clone(&ticked))).with(Silent);
         let spec = ConnectorSpec {
             name: "c".into(),
             type_id: "counter".into(),
@@ -161,5 +161,43 @@ async fn a_tick_that_panics_outside_its_connector_costs_no_more_than_its_lease()
     assert!(after.windows(2).all(|pair| pair[1] == pair[0] + 1) && after.len() >= 8, "{after:?}");
     // It is told as any other whose runner did not come to its end.
     assert_eq!(stage.ended(Outcome::Abandoned).await, [START + lost * INTERVAL]);
+    stage.end().await;
+}
+
+/// Gives up after so many milliseconds, as on a source that does not answer.
+struct Silent;
+
+impl Connector for Silent {
+    const TYPE_ID: &'static str = "silent";
+    type Config = Value;
+
+    fn config_schema(&self) -> Value {
+        json!({})
+    }
+
+    fn schema(&self) -> Schema {
+        Schema::new([Column::time("t"), Column::value("v", ColumnType::Real)]).unwrap()
+    }
+
+    async fn tick(&self, tick: &Tick<'_, Value>, _: &mut Rows) -> Result<(), TickError> {
+        sleep(Duration::from_millis(tick.config()["gives_up_after"].as_u64().unwrap())).await;
+        Err(TickError::transient("it does not answer"))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn sources_that_do_not_answer_do_not_hold_up_the_others_for_long() {
+    const SILENT: u32 = 400;
+
+    let stage = Stage::begin(|passed, _| START + passed).await;
+    for n in 0..SILENT {
+        let mut spec = stage.store.get(stage.connector).await.unwrap().unwrap().spec;
+        (spec.name, spec.type_id) = (format!("silent {n}"), "silent".to_owned());
+        (spec.schedule_ms, spec.config) = (15 * INTERVAL, json!({ "gives_up_after": 20_000 }));
+        stage.store.create(spec, &Silent.schema()).await.unwrap();
+    }
+    // Until each of them has kept a slot once, as nothing is known of it.
+    stage.pass(SILENT).await;
+    assert_eq!(stage.pass(60).await.len(), 60);
     stage.end().await;
 }

@@ -27,6 +27,7 @@ impl Connector for Nothing {
 
 const ID: Uuid = Uuid::from_u128(7);
 const INTERVAL: Millis = 60_000;
+const SLOTS: usize = 4;
 
 fn assignment() -> Assignment {
     let spec = ConnectorSpec {
@@ -45,7 +46,7 @@ fn agenda(assignment: Assignment, now: Millis) -> Agenda {
 }
 
 fn agenda_of(assignments: impl IntoIterator<Item = Assignment>, now: Millis) -> Agenda {
-    let mut agenda = Agenda::default();
+    let mut agenda = Agenda::new(SLOTS, Counter::default());
     let source = Registry::new().with(Nothing).configure("nothing", &json!({})).unwrap();
     assignments.into_iter().for_each(|assignment| agenda.put(assignment, source.clone(), now));
     agenda
@@ -221,4 +222,41 @@ fn a_late_runner_skips_buckets_that_have_passed() {
     assert!(agenda.take_due(INTERVAL * 10, 9).is_empty());
     assert!(agenda.next_at().unwrap() > INTERVAL * 10);
     assert_eq!(agenda.skipped.get(), 10);
+}
+
+#[test]
+fn slow_connectors_leave_half_of_the_slots_to_others() {
+    let at = |offset, count| at_offset(offset, INTERVAL).take(count).collect::<Vec<_>>();
+    let (slow, quick) = (at(500, 3), at(600, 3));
+    let ids = |some: &[Assignment]| some.iter().map(|one| one.id).collect::<Vec<_>>();
+    let (slow_ids, quick_ids) = (ids(&slow), ids(&quick));
+    let mut agenda = agenda_of(slow.into_iter().chain(quick), 0);
+    let run = |agenda: &mut Agenda, now, limit| {
+        let claims = agenda.take_due(now, limit);
+        claims.iter().for_each(|claim| assert!(agenda.granted(*claim, now).is_some()));
+        claims
+    };
+    let connectors = |claims: &[Claim]| claims.iter().map(|claim| claim.connector).collect::<Vec<_>>();
+
+    // Nothing is known of them yet.
+    let first = run(&mut agenda, 500, 3);
+    assert_eq!(connectors(&first), slow_ids);
+    first.iter().for_each(|claim| agenda.ended(*claim, 500 + SLOW));
+    let others = run(&mut agenda, 600 + SLOW, SLOTS);
+    assert_eq!(connectors(&others), quick_ids);
+    others.iter().for_each(|claim| agenda.ended(*claim, 600 + 2 * SLOW - 1));
+
+    let claims = run(&mut agenda, INTERVAL + 700, SLOTS);
+    assert_eq!(connectors(&claims), [&slow_ids[..2], &quick_ids[..2]].concat());
+    // With a slot free, what is due next is none of the slow ones, though one has been due for longest.
+    agenda.ended(claims[3], INTERVAL + 710);
+    assert_eq!(agenda.next_at(), Some(INTERVAL + 600));
+    assert_eq!(connectors(&run(&mut agenda, INTERVAL + 710, 1)), quick_ids[2..]);
+    assert_eq!(agenda.next_at(), Some(2 * INTERVAL + 600));
+    assert!(run(&mut agenda, INTERVAL + 800, 1).is_empty());
+    // One that was quick this time counts as quick, and a place for a slow one is free.
+    agenda.ended(claims[0], INTERVAL + 900);
+    assert_eq!(agenda.next_at(), Some(INTERVAL + 500));
+    assert_eq!(connectors(&run(&mut agenda, INTERVAL + 900, SLOTS)), slow_ids[2..]);
+    assert_eq!(connectors(&run(&mut agenda, 2 * INTERVAL + 500, 1)), slow_ids[..1]);
 }
