@@ -23,8 +23,8 @@ const EARLY: Millis = 100;
 /// So many ticks at once share enough: none of them begins early for more.
 const ENOUGH: usize = 32;
 
-/// A connector whose last tick took so long is slow. All that are share half of the slots: a target that does not answer keeps
-/// its slot until time has run out for each of its tries, and many of them would leave none to the others.
+/// A connector whose last tick took so long is slow. Half of the slots are for others, as far as there are as many: a target that
+/// does not answer keeps its slot until time has run out for each of its tries, and many of them would leave none.
 const SLOW: Millis = 1_000;
 
 pub(super) struct Agenda {
@@ -33,9 +33,9 @@ pub(super) struct Agenda {
     quick: BTreeSet<(Millis, Uuid)>,
     slow: BTreeSet<(Millis, Uuid)>,
     running: HashMap<Uuid, Running>,
-    /// How many slow connectors may run at once, and how many do.
-    slow_slots: usize,
+    /// How many of those are slow.
     slow_running: usize,
+    slots: usize,
     skipped: Counter,
 }
 
@@ -88,8 +88,8 @@ impl Agenda {
             quick: BTreeSet::new(),
             slow: BTreeSet::new(),
             running: HashMap::new(),
-            slow_slots: slots.div_ceil(2),
             slow_running: 0,
+            slots,
             skipped,
         }
     }
@@ -121,7 +121,9 @@ impl Agenda {
 
     /// How many more slow connectors may run.
     fn slow_left(&self) -> usize {
-        self.slow_slots.saturating_sub(self.slow_running)
+        let others = self.quick.len() + self.running.len() - self.slow_running;
+        let kept = others.min(self.slots / 2);
+        (self.slots - kept).saturating_sub(self.slow_running)
     }
 
     /// Takes out up to `limit` ticks that are due, and where one is, those that may begin with it. Each is answered with

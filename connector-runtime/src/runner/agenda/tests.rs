@@ -260,3 +260,17 @@ fn slow_connectors_leave_half_of_the_slots_to_others() {
     assert_eq!(connectors(&run(&mut agenda, INTERVAL + 900, SLOTS)), slow_ids[2..]);
     assert_eq!(connectors(&run(&mut agenda, 2 * INTERVAL + 500, 1)), slow_ids[..1]);
 }
+
+#[test]
+fn slow_connectors_have_the_slots_that_no_others_are_there_for() {
+    let mut agenda =
+        agenda_of(at_offset(500, INTERVAL).take(SLOTS).chain(at_offset(700, INTERVAL).take(1)), 0);
+    let run = |agenda: &mut Agenda, now| {
+        let claims = agenda.take_due(now, SLOTS);
+        claims.iter().for_each(|claim| assert!(agenda.granted(*claim, now).is_some()));
+        claims
+    };
+    run(&mut agenda, 500).iter().for_each(|claim| agenda.ended(*claim, 500 + SLOW));
+    run(&mut agenda, 700 + SLOW).iter().for_each(|claim| agenda.ended(*claim, 700 + SLOW));
+    assert_eq!(run(&mut agenda, INTERVAL + 500).len(), SLOTS - 1);
+}
