@@ -32,6 +32,7 @@ mod series;
 mod siblings;
 mod statistics;
 mod stats;
+mod stream;
 mod table;
 mod table_reader;
 mod tasks;
@@ -280,7 +281,7 @@ impl Store for SqliteStore {
     }
 
     async fn rows(&self, query: RowQuery) -> Result<RowStream, StoreError> {
-        rows::stream(&self.readers, query).await
+        stream::stream(&self.readers, query).await
     }
 
     async fn ready(&self) -> Result<(), StoreError> {
