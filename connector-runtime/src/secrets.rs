@@ -119,17 +119,21 @@ fn read(path: &Path, longest: usize) -> io::Result<Secret> {
     Ok(text)
 }
 
-/// Whether two paths lead to one file, as hard links do too.
+/// Whether a path leads to that file, which is given by its real path: by links of either kind, too.
+fn is_same(path: &Path, real: &Path) -> bool {
+    fs::canonicalize(path).is_ok_and(|path| path == real) || is_one_file(path, real)
+}
+
 #[cfg(unix)]
-fn is_same(one: &Path, other: &Path) -> bool {
+fn is_one_file(one: &Path, other: &Path) -> bool {
     use std::os::unix::fs::MetadataExt as _;
     let id = |path| fs::metadata(path).map(|file| (file.dev(), file.ino()));
     matches!((id(one), id(other)), (Ok(one), Ok(other)) if one == other)
 }
 
 #[cfg(not(unix))]
-fn is_same(one: &Path, other: &Path) -> bool {
-    matches!((fs::canonicalize(one), fs::canonicalize(other)), (Ok(one), Ok(other)) if one == other)
+fn is_one_file(_: &Path, _: &Path) -> bool {
+    false
 }
 
 impl ResolveSecret for SecretSources {
@@ -192,10 +196,13 @@ mod tests {
         assert_eq!(resolve(&SecretSources::new(), &reference).unwrap(), "s3cret\n");
         let hidden = SecretSources::new().hide_file(&path);
         assert!(resolve(&hidden, &reference).unwrap_err().contains("the daemon's own"));
-        let link = folder.path().join("link");
-        fs::hard_link(&path, &link).unwrap();
-        let reference = format!("$file:{}", link.display());
-        assert!(resolve(&hidden, &reference).unwrap_err().contains("the daemon's own"));
+        let [hard, soft] = ["hard", "soft"].map(|name| folder.path().join(name));
+        fs::hard_link(&path, &hard).unwrap();
+        std::os::unix::fs::symlink(&path, &soft).unwrap();
+        for link in [hard, soft] {
+            let reference = format!("$file:{}", link.display());
+            assert!(resolve(&hidden, &reference).unwrap_err().contains("the daemon's own"), "{reference}");
+        }
         let gone = resolve(&SecretSources::new(), "$file:/nonexistent/secret").unwrap_err();
         assert!(gone.starts_with("`$file:/nonexistent/secret`: cannot read the file"), "{gone}");
     }
