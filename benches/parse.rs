@@ -33,6 +33,7 @@ fn main() {
         input("node.om", Format::OpenMetrics, expositions::node(8 * MB, true)),
         input("hist.om", Format::OpenMetrics, expositions::hist(10 * MB, true)),
         input("escapes.prom", Format::Prometheus, expositions::escapes(8 * MB)),
+        input("loose.prom", Format::Prometheus, expositions::loose(8 * MB)),
     ];
     for input in &inputs {
         compare(input, ours_only);

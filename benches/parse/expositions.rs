@@ -177,6 +177,28 @@ pub(crate) fn escapes(bytes: usize) -> String {
     out
 }
 
+/// Lines that are right, and not as most write them: a blank after commas, as VictoriaMetrics' library for Go has it, a comma
+/// after the last label, as Java's old one has it, and colons in the names of recorded rules.
+pub(crate) fn loose(bytes: usize) -> String {
+    let (mut n, mut out) = (Numbers(5), String::new());
+    while out.len() < bytes {
+        let (mode, path, value) = (n.of(&MODES), n.of(&NOUNS), n.value());
+        let _ = match n.below(3) {
+            0 => writeln!(
+                out,
+                "vm_http_requests_total{{path=\"/api/v1/{path}\", protocol=\"{mode}\"}} {value}"
+            ),
+            1 => writeln!(out, "jvm_memory_used_bytes{{area=\"heap\",id=\"{path} {mode}\",}} {value}"),
+            _ => writeln!(
+                out,
+                "instance:node_cpu:rate5m{{instance=\"10.0.0.{}\",mode=\"{mode}\"}} {value}",
+                n.below(256)
+            ),
+        };
+    }
+    out
+}
+
 /// What stands after a value: in OpenMetrics a timestamp, and on every eighth counter line an exemplar.
 fn end_line(out: &mut String, n: &mut Numbers, openmetrics: bool, exemplar: bool) {
     if openmetrics {

@@ -90,6 +90,14 @@ impl<'a> Blocks<'a> {
         self.next = next;
     }
 
+    /// Goes on to the next line of the block that is more than a newline; false where that is the current one.
+    pub(crate) fn skip_blank_lines(&mut self) -> bool {
+        let rest = self.text.and_then(|text| text.as_bytes().get(self.next.at..)).unwrap_or_default();
+        let newlines = rest.iter().take_while(|byte| **byte == b'\n').count();
+        self.next = Place { at: self.next.at + newlines, mark: self.next.mark + newlines };
+        newlines > 0
+    }
+
     /// Takes the next line, without its newline; the flag says whether it had one.
     pub(crate) fn take_line(&mut self) -> (&'a [u8], bool) {
         let rest = &self.body[self.at()..self.end];

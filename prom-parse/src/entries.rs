@@ -106,7 +106,7 @@ impl<'a> Lines<'a> {
 
     #[inline]
     fn next_entry(&mut self) -> Option<Result<Entry<'a>, ParseError>> {
-        if let Some(entry) = self.next_fast() {
+        if let Some(entry) = self.next_fast::<false>() {
             return Some(Ok(entry));
         }
         self.go_slowly();
@@ -115,9 +115,9 @@ impl<'a> Lines<'a> {
 
     /// The next entry, if it is in the current block and holds no surprise.
     #[inline(always)]
-    fn next_fast(&mut self) -> Option<Entry<'a>> {
+    fn next_fast<const LOOSE: bool>(&mut self) -> Option<Entry<'a>> {
         let (block, start) = self.blocks.block()?;
-        let (entry, next) = fast::line(block, start, self.format, &mut self.names, &mut ())?;
+        let (entry, next) = fast::line::<LOOSE>(block, start, self.format, &mut self.names, &mut ())?;
         self.start = self.blocks.at();
         self.blocks.go_to(next);
         Some(entry)
@@ -127,18 +127,17 @@ impl<'a> Lines<'a> {
     #[cold]
     #[inline(never)]
     fn go_slowly(&mut self) {
-        if self.next_block()
-            && let Some(entry) = self.next_fast()
-        {
-            self.slow = Some(Ok(entry));
-        } else {
-            self.slow = self.next_by_grammar();
-        }
+        self.go_on();
+        self.slow = match self.next_fast::<true>() {
+            Some(entry) => Some(Ok(entry)),
+            None => self.next_by_grammar(),
+        };
     }
 
-    /// Goes on to the next block at the end of one; false where there is none, or before the end.
-    pub(crate) fn next_block(&mut self) -> bool {
-        self.blocks.is_read() && self.is_open()
+    /// Goes on past blank lines and, at the end of a block, to the next one; false where there was nothing of the kind.
+    pub(crate) fn go_on(&mut self) -> bool {
+        let blank = self.format == Format::Prometheus && self.blocks.skip_blank_lines();
+        if self.blocks.is_read() { self.is_open() } else { blank }
     }
 
     /// Whether there is a line left to read, whose block is loaded then.

@@ -15,7 +15,7 @@ pub(crate) struct LabelSet<'a> {
     text: &'a str,
     length: usize,
     /// The first of the quotes and backslashes, a bit for each byte, if the set is tight: each label is `name="value"`,
-    /// without blanks, and each but the last ends in a comma. Else, none.
+    /// without blanks, and each but the last ends in a comma, after which one blank may stand. Else, none.
     stops: u64,
 }
 
@@ -104,6 +104,11 @@ impl<'a> Labels<'a> {
         Some(label)
     }
 
+    /// Where the next label of a tight set begins: after the blank, if one follows the comma.
+    fn after_blank(&self) -> usize {
+        self.at + usize::from(self.set.text.as_bytes().get(self.at) == Some(&b' '))
+    }
+
     #[cold]
     #[inline(never)]
     fn next_any(mut self) -> (Self, Option<Label<'a>>) {
@@ -125,7 +130,7 @@ impl<'a> Labels<'a> {
                 _ => stops &= !(2 << stop),
             }
         };
-        let name = text.get(self.at..open.checked_sub(1)?)?;
+        let name = text.get(self.after_blank()..open.checked_sub(1)?)?;
         let value = text.get(open + 1..close)?;
         (self.stops, self.at) = (stops, close + 2);
         Some((Cow::Borrowed(name), unescape(value)))

@@ -28,7 +28,9 @@ pub(crate) fn up_to_blank(bytes: &[u8], at: usize, stop: usize) -> Option<(f64, 
     if let Some(plain) = plain_before_blank(bytes, at) {
         return Some(plain);
     }
-    if let Some((value, length)) = decimal(bytes.get(at..)?) {
+    let bare = bytes.get(at..)?;
+    let found = if bare.starts_with(b"NaN") { Some((f64::NAN, 3)) } else { decimal(bare) };
+    if let Some((value, length)) = found {
         let end = at + length;
         if end == stop || bytes.get(end) == Some(&b' ') {
             return Some((value, end));

@@ -92,7 +92,7 @@ impl<S: SampleSink + ?Sized> Job for Push<'_, '_, S> {
             if let Some((block, mut start)) = lines.blocks.block() {
                 let mut labels = Labels { sink, scratch: &mut scratch };
                 while let Some((entry, next)) =
-                    fast::line(block, start, lines.format, &mut lines.names, &mut labels)
+                    fast::line::<false>(block, start, lines.format, &mut lines.names, &mut labels)
                 {
                     start = next;
                     if let Entry::Sample(sample) = entry {
@@ -103,18 +103,43 @@ impl<S: SampleSink + ?Sized> Job for Push<'_, '_, S> {
                 lines.blocks.go_to(start);
                 sink.abandon();
             }
-            if lines.next_block() {
-                continue;
-            }
-            match lines.next_by_grammar() {
-                Some(Ok(Entry::Sample(sample))) => {
-                    push(&sample, sink);
-                    count += 1;
-                }
-                Some(entry) => drop(entry?),
+            match push_slowly(&mut lines, sink, &mut scratch)? {
+                Some(samples) => count += samples,
                 None => return Ok(count),
             }
         }
+    }
+}
+
+/// Pushes the next entry, which holds a surprise or is in another block, and returns how many samples it was; `None` at the end.
+#[cold]
+#[inline(never)]
+fn push_slowly<S: SampleSink + ?Sized>(
+    lines: &mut Lines<'_>,
+    sink: &mut S,
+    scratch: &mut String,
+) -> Result<Option<usize>, ParseError> {
+    if lines.go_on() {
+        return Ok(Some(0));
+    }
+    if let Some((block, start)) = lines.blocks.block() {
+        let mut labels = Labels { sink, scratch };
+        if let Some((entry, next)) =
+            fast::line::<true>(block, start, lines.format, &mut lines.names, &mut labels)
+        {
+            lines.blocks.go_to(next);
+            let Entry::Sample(sample) = entry else { return Ok(Some(0)) };
+            sink.sample(sample.name, sample.value);
+            return Ok(Some(1));
+        }
+        sink.abandon();
+    }
+    match lines.next_by_grammar().transpose()? {
+        Some(Entry::Sample(sample)) => {
+            push(&sample, sink);
+            Ok(Some(1))
+        }
+        entry => Ok(entry.map(|_| 0)),
     }
 }
 

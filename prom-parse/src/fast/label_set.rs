@@ -5,6 +5,7 @@ use core::ops::Range;
 use super::TakeLabels;
 use crate::block::{Block, Place};
 use crate::fast::names::Names;
+use crate::format::Format;
 use crate::window::{label, part};
 
 /// Reads labels from a place on, which is right after the opening brace, up to the closing one, and returns where that
@@ -13,9 +14,10 @@ use crate::window::{label, part};
 /// From a label's start on, name bytes are to stand up to a `=` and the next mark, which is to be the opening quote. The
 /// mark after it is to be the closing one. If it is not, the value is looked at more closely.
 #[inline(always)]
-pub(super) fn label_set<'a>(
+pub(super) fn label_set<'a, const LOOSE: bool>(
     block: Block<'a, '_>,
     first: Place,
+    format: Format,
     mut names: Option<&mut Names>,
     labels: &mut impl TakeLabels<'a>,
 ) -> Option<Place> {
@@ -33,7 +35,12 @@ pub(super) fn label_set<'a>(
         let head = u64::from_le_bytes(*bytes.get(at..)?.first_chunk()?);
         // Of the name bytes only digits come before `A`, and so does `=`, where the name is empty.
         if !index.are_name_bytes(at, length) || (head as u8) < b'A' {
-            return None;
+            match bytes.get(at - 1..=at)? {
+                b",}" if LOOSE => return Some(Place { at, mark }),
+                b", " if LOOSE && format == Format::Prometheus => at += 1,
+                _ => return None,
+            }
+            continue;
         }
         if let Some(names) = &mut names
             && !names.add(head, length, || &bytes[first.at..at + length])

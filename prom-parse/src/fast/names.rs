@@ -69,7 +69,7 @@ const OF_NAME: [u64; 64] = {
 };
 
 /// Whether the name that a label set ends with, of which a first part is given, is reserved or also the name of a label before.
-/// Those labels are without blanks, each with its comma.
+/// Those labels are without blanks, each with its comma, after which one blank may stand.
 ///
 /// Says so of a name in a large set without looking: the grammar sorts names, which a set made to be large needs.
 #[cold]
@@ -84,6 +84,7 @@ fn is_taken(set: &[u8], length: usize) -> bool {
         return true;
     }
     loop {
+        labels = labels.strip_prefix(b" ").unwrap_or(labels);
         let Some(equals) = memchr::memchr(b'=', labels) else { return false };
         if &labels[..equals] == name {
             return true;

@@ -74,13 +74,13 @@ pub(crate) fn part(text: &str, range: Range<usize>) -> Option<&str> {
 }
 
 /// The name and the value of a label `name="value"` in a text, given where it begins and where its quotes stand; `None`
-/// where it is none.
+/// where it is none or the name begins with what comes before `A`.
 #[inline(always)]
 pub(crate) fn label(text: &str, at: usize, open: usize, close: usize) -> Option<(&str, &str)> {
     let bytes = text.as_bytes();
     let equals = open.wrapping_sub(1);
     let is_label = bytes.get(equals..=open)? == b"=\"" && *bytes.get(close)? == b'"';
-    if !is_label {
+    if !is_label || *bytes.get(at)? < b'A' {
         return None;
     }
     Some((text.get(at..equals)?, text.get(open + 1..close)?))

@@ -342,7 +342,7 @@ pub(crate) fn part(text: &str, range: Range<usize>) -> Option<&str> {
 }
 
 /// The name and the value of a label `name="value"` in a text, given where it begins and where its quotes stand; `None`
-/// where it is none.
+/// where it is none or the name begins with what comes before `A`.
 #[inline(always)]
 pub(crate) fn label(text: &str, at: usize, open: usize, close: usize) -> Option<(&str, &str)> {
     let bytes = text.as_bytes();
@@ -351,7 +351,9 @@ pub(crate) fn label(text: &str, at: usize, open: usize, close: usize) -> Option<
     }
     let opening = u16::from_le_bytes([bytes[open - 1], bytes[open]]);
     let others = opening ^ u16::from_le_bytes(*b"=\"") | u16::from(bytes[close] ^ b'"');
-    if others | u16::from(bytes[at] & 0x80) != 0 {
+    // Beyond ASCII or before `A`.
+    let no_name = (bytes[at] | bytes[at].wrapping_sub(b'A')) & 0x80;
+    if others | u16::from(no_name) != 0 {
         return None;
     }
     // SAFETY: both ranges lie within the text: `at < open < close < bytes.len()`. Each begins at an ASCII byte or right

@@ -76,8 +76,8 @@ pub(crate) fn near_misses() -> impl Strategy<Value = Vec<u8>> {
     let parts = |right: &'static [&str], wrong: &'static [&str]| prop_oneof![9 => select(right.to_vec()), 1 => select(wrong.to_vec())];
     let name = || {
         parts(
-            &["a", "b_total", "some_quite_long_metric_name_total"],
-            &["", "1a", "a:b", "a-b", "é", "\"a\"", "a "],
+            &["a", "b_total", "some_quite_long_metric_name_total", "a:b:rate5m"],
+            &["", "1a", ":a", "a:", "a::1", "a-b", "é", "\"a\"", "a "],
         )
     };
     let label = parts(
@@ -94,7 +94,7 @@ pub(crate) fn near_misses() -> impl Strategy<Value = Vec<u8>> {
         ],
         &["", "x", "\"", "\"x", "\"\\\"", "\"\\d\"", "\"\n\"", "\"\t\"", "\"\0\"", "\"é\""],
     );
-    let comma = parts(&[",", ",", ","], &["", " ", ", ", " ,", ",,", "\"y\",", "}"]);
+    let comma = parts(&[",", ",", ", "], &["", " ", ",  ", " ,", ",,", "\"y\",", "}"]);
     let labels = vec((label, equals, value, comma), 0..4)
         .prop_map(|labels| labels.into_iter().map(|(a, b, c, d)| [a, b, c, d].concat()).collect::<String>())
         .boxed();
@@ -123,7 +123,11 @@ pub(crate) fn near_misses() -> impl Strategy<Value = Vec<u8>> {
         parts(&["gauge", "counter", "total"], &["", "gauge ", "untyped", "unknown", "info", "\\n", "\0"]);
     let metadata = (keyword, gap(), name(), gap(), word)
         .prop_map(|(keyword, gap, name, space, word)| format!("{keyword}{gap}{name}{space}{word}\n"));
-    (vec(prop_oneof![6 => sample, 1 => exemplar, 2 => metadata], 1..5), select(vec!["", "# EOF", "# EOF\n"]))
+    let newlines = select(vec!["\n", "\n\n"]).prop_map(str::to_owned);
+    (
+        vec(prop_oneof![6 => sample, 1 => exemplar, 2 => metadata, 1 => newlines], 1..5),
+        select(vec!["", "# EOF", "# EOF\n"]),
+    )
         .prop_map(|(lines, end)| (lines.concat() + end).into_bytes())
 }
 
