@@ -49,7 +49,8 @@ pub trait Connector: Send + Sync + 'static {
     /// The table's columns.
     fn schema(&self) -> Schema;
 
-    /// Checks what decoding cannot: ranges, URLs. Called when a connector is created or replaced.
+    /// Checks what decoding cannot: ranges, URLs. Called when a connector is created or replaced, and by each runner that takes
+    /// it up.
     ///
     /// # Errors
     ///
@@ -61,7 +62,10 @@ pub trait Connector: Send + Sync + 'static {
 
     /// Takes one tick: reads the source and writes its rows.
     ///
-    /// Either all of the rows land or, on an error, none. The future is dropped when the tick's lease is lost.
+    /// Either all of the rows land or, on an error or a panic, none. The future is dropped when the tick's lease is lost.
+    ///
+    /// It has as long as it takes, and holds up the connector's next ticks, and nobody else, for so long: bound each wait. Work
+    /// that blocks its thread, such as a synchronous client's, belongs on one of its own (`tokio::task::spawn_blocking`).
     ///
     /// # Errors
     ///

@@ -1,10 +1,13 @@
 //! The connector types that a process knows, behind one face whatever their configuration.
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -39,11 +42,13 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// When the type is not known, or the configuration does not decode (the text is serde's own) or is not acceptable.
+    /// When the type is not known, or the configuration does not decode (the text is serde's own) or is not acceptable, which
+    /// is what a panic of the connector's says too.
     pub fn configure(&self, type_id: &str, config: &Value) -> Result<Configured, ConfigError> {
         let connector =
             self.types.get(type_id).ok_or_else(|| ConfigError::UnknownType(type_id.to_owned()))?;
-        connector.configure(config)
+        catch_unwind(AssertUnwindSafe(|| connector.configure(config)))
+            .unwrap_or_else(|panic| Err(ConfigError::invalid(panicked(&*panic))))
     }
 }
 
@@ -84,9 +89,16 @@ impl Configured {
     ///
     /// # Errors
     ///
-    /// Those of the connector, and a permanent one when the [rows](Rows::check) that it wrote cannot be stored.
+    /// Those of the connector, and a permanent one when it panics, or when the [rows](Rows::check) that it wrote cannot be
+    /// stored.
     pub async fn tick(&self, context: &TickContext, rows: &mut Rows) -> Result<(), TickError> {
-        self.source.tick(context, rows).await?;
+        let mut ticking = self.source.tick(context, rows);
+        let ended = poll_fn(|task| {
+            catch_unwind(AssertUnwindSafe(|| ticking.as_mut().poll(task)))
+                .unwrap_or_else(|panic| Poll::Ready(Err(TickError::permanent(panicked(&*panic)))))
+        });
+        ended.await?;
+        drop(ticking);
         rows.check().map_err(TickError::permanent)
     }
 }
@@ -138,6 +150,13 @@ impl<C: Connector> Source for Bound<C> {
     fn tick<'a>(&'a self, context: &'a TickContext, rows: &'a mut Rows) -> TickFuture<'a> {
         Box::pin(async move { self.connector.tick(&Tick::new(&self.config, context), rows).await })
     }
+}
+
+/// What to say of a connector whose own code panicked.
+fn panicked(panic: &(dyn Any + Send)) -> String {
+    let text =
+        panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    format!("the connector panicked: {}", text.unwrap_or("no message"))
 }
 
 /// Decodes a configuration from a JSON object.
@@ -212,6 +231,7 @@ mod tests {
         }
 
         fn validate(&self, config: &EchoConfig) -> Result<(), ConfigError> {
+            assert_ne!(config.text, "panic at once");
             if config.text.is_empty() { Err(ConfigError::invalid("text: must not be empty")) } else { Ok(()) }
         }
 
@@ -224,8 +244,14 @@ mod tests {
             for _ in 0..n {
                 rows.string(1, &tick.config().text).end_row();
             }
-            if tick.config().text == "unfinished" {
-                rows.string(1, "x");
+            match tick.config().text.as_str() {
+                "unfinished" => drop(rows.string(1, "x")),
+                "panic" => panic!("of {n} rows"),
+                "panic later" => {
+                    tokio::task::yield_now().await;
+                    std::panic::panic_any(1);
+                }
+                _ => {}
             }
             Ok(())
         }
@@ -255,6 +281,12 @@ mod tests {
     }
 
     #[test]
+    fn a_panic_over_a_config_refuses_it() {
+        let reason = refused(&json!({"text": "panic at once"}));
+        assert!(reason.starts_with("the connector panicked: assertion `left != right` failed"), "{reason}");
+    }
+
+    #[test]
     fn arrays_do_not_stand_in_for_objects_at_any_level() {
         assert_eq!(refused(&json!(["a"])), "config: expected a JSON object");
         let nested = refused(&json!({"text": "a", "mode": ["times", 3]}));
@@ -279,9 +311,16 @@ mod tests {
         echo.tick(&tick, &mut rows).await.unwrap();
         assert_eq!((rows.len(), tick.attempts()), (2, 1));
 
-        let echo = registry.configure("echo", &json!({"text": "unfinished"})).unwrap();
-        rows.clear();
-        let error = echo.tick(&context(), &mut rows).await.unwrap_err();
-        assert!(matches!(error, TickError::Permanent(_)), "{error}");
+        for (text, reason) in [
+            ("unfinished", "the connector began a row and did not end it"),
+            ("panic", "the connector panicked: of 1 rows"),
+            ("panic later", "the connector panicked: no message"),
+        ] {
+            let echo = registry.configure("echo", &json!({ "text": text })).unwrap();
+            rows.clear();
+            let error = echo.tick(&context(), &mut rows).await.unwrap_err();
+            assert!(matches!(error, TickError::Permanent(_)), "{error}");
+            assert_eq!(error.to_string(), reason);
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! The rows of one tick, column by column, laid out as Arrow lays them out.
 
+mod buffers;
 mod columns;
 
 use std::fmt;

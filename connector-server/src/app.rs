@@ -53,11 +53,12 @@ pub(crate) fn router(app: App) -> Router {
         .route("/v1/connectors/{id}/ticks", get(connectors::ticks))
         .route("/v1/connector-types", get(connector_types::list))
         .route("/v1/connector-types/{type_id}/validate", post(connector_types::validate))
-        .route("/v1/connector-types/{type_id}/preview", post(connector_types::preview))
+        .route("/v1/connector-types/{type_id}/preview", connector_types::previews())
         .route("/v1/tables/{database}/{table}/rows", get(tables::rows))
         .fallback(problem::unknown_path)
         .method_not_allowed_fallback(problem::method_not_allowed)
         .layer(DefaultBodyLimit::max(request::BODY_LIMIT))
         .layer(middleware::from_fn_with_state(Arc::clone(&app), guard::admit))
+        .layer(middleware::from_fn(problem::of_panic))
         .with_state(app)
 }

@@ -3,15 +3,18 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::Json;
 use axum::extract::State;
-use axum::http::header;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, post};
+use axum::{Extension, Json};
 use chrono::{DateTime, SubsecRound, Utc};
-use connector_core::{Cancellation, ColumnData, ConfigError, Configured, Rows, TickContext};
+use connector_core::{Cancellation, ColumnData, ConfigError, Configured, Rows, TickContext, TickError};
 use connector_runtime::model::Millis;
 use connector_runtime::store::Cell;
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 use crate::App;
 use crate::problem::Problem;
@@ -23,6 +26,17 @@ const PREVIEW_ROWS: usize = 20;
 
 /// How long a preview may take: an operator waits for it.
 const PREVIEW_TIME: Duration = Duration::from_secs(60);
+
+/// How many previews are taken at the same time: each may hold all of a large source in memory.
+const PREVIEWS: usize = 8;
+
+/// How long a preview waits for a place among them.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+
+/// The call that takes previews.
+pub(crate) fn previews() -> MethodRouter<Arc<App>> {
+    post(preview).layer(Extension(Arc::new(Semaphore::new(PREVIEWS))))
+}
 
 pub(crate) async fn list(State(app): State<Arc<App>>) -> Json<Value> {
     let types: Vec<_> = app.registry.types().collect();
@@ -38,17 +52,24 @@ pub(crate) async fn validate(
     Ok(Json(json!({ "valid": true })))
 }
 
-pub(crate) async fn preview(
+async fn preview(
     State(app): State<Arc<App>>,
+    Extension(places): Extension<Arc<Semaphore>>,
     Segments(type_id): Segments<String>,
     JsonObject(config): JsonObject<Value>,
 ) -> Result<Response, Problem> {
     let configured = configure(&app, &type_id, &config)?;
+    let Ok(_place) = timeout(LONGEST_WAIT, places.acquire()).await else {
+        let detail = format!("{PREVIEWS} previews are being taken, which is the most: try again later");
+        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail));
+    };
     let begun = Instant::now();
     let bucket: DateTime<Utc> = Utc::now().trunc_subsecs(0);
     let context = TickContext::new(bucket, PREVIEW_TIME, Arc::clone(&app.secrets), Cancellation::new());
     let mut rows = Rows::new(configured.schema());
-    configured.tick(&context, &mut rows).await.map_err(|error| Problem::of_tick(&error))?;
+    let too_slow = |_| TickError::transient(format!("the preview took more than {PREVIEW_TIME:?}"));
+    let ended = timeout(PREVIEW_TIME, configured.tick(&context, &mut rows)).await.map_err(too_slow);
+    ended.flatten().map_err(|error| Problem::of_tick(&error))?;
     let columns: Vec<String> =
         configured.schema().columns().iter().map(|column| column.name().to_owned()).collect();
     let mut writer = RowWriter::new(&columns);

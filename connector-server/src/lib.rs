@@ -38,7 +38,7 @@
 //! | `GET /v1/connectors/{id}/ticks?limit=` | `{"ticks"}`, newest first, 100 unless told, at most 100,000 |
 //! | `GET /v1/connector-types` | `{"connector_types"}` |
 //! | `POST /v1/connector-types/{type_id}/validate` | 200 `{"valid": true}` |
-//! | `POST /v1/connector-types/{type_id}/preview` | one tick, nothing kept: `{"rows", "row_count", "attempts", "duration_ms"}` |
+//! | `POST /v1/connector-types/{type_id}/preview` | one tick of at most 60 s, nothing kept: `{"rows", "row_count", "attempts", "duration_ms"}` |
 //! | `GET /v1/tables/{database}/{table}/rows?limit=&since=&until=&COLUMN=VALUE` | `{"rows"}`, streamed, newest first, 100 unless told, at most 1,000,000 |
 //!
 //! # Errors
@@ -61,7 +61,9 @@
 //! | `schema_mismatch` | 409 | the table exists with other columns |
 //! | `body_too_large` | 413 | a body over 1 MiB |
 //! | `config` | 422 | a preview failed because of its config, as with a secret that is not there |
+//! | `internal` | 500 | a mistake in the server's code, or in that of a connector type or store: it panicked |
 //! | `transient`, `permanent` | 502 | a preview failed at the source |
+//! | `busy` | 503 | 8 previews are being taken, and none ended within 10 s |
 //! | `store_unavailable` | 503 | the store failed; nothing was changed |
 //!
 //! # Security

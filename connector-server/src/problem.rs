@@ -1,9 +1,14 @@
 //! Errors as `application/problem+json` (RFC 9457).
 
+use std::panic::AssertUnwindSafe;
+
+use axum::extract::Request;
 use axum::http::{Method, StatusCode, Uri, header};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use connector_core::{ConfigError, TickError, chain};
 use connector_runtime::store::StoreError;
+use futures_util::FutureExt as _;
 use serde_json::json;
 
 /// Why a request is answered with an error.
@@ -80,6 +85,17 @@ impl IntoResponse for Problem {
             "code": self.code,
         });
         (self.status, [(header::CONTENT_TYPE, "application/problem+json")], body.to_string()).into_response()
+    }
+}
+
+/// Answers where whoever was to answer panicked: a mistake in our own code, or in a connector's or a store's.
+pub(crate) async fn of_panic(request: Request, next: Next) -> Response {
+    match AssertUnwindSafe(next.run(request)).catch_unwind().await {
+        Ok(response) => response,
+        Err(_) => {
+            let detail = "the server made a mistake; what it was stands on its standard error";
+            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail).into_response()
+        }
     }
 }
 

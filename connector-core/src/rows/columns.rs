@@ -1,7 +1,6 @@
-//! The buffers behind [`Rows`](super::Rows): values or bytes, offsets, and a bit for each value that is not null.
+//! The columns of [`Rows`](super::Rows), each on its buffers.
 
-/// How many bytes of text a column can hold.
-const MOST: usize = i32::MAX as usize;
+use super::buffers::{Texts, Validity};
 
 /// One column's values.
 #[derive(Clone, Debug)]
@@ -26,7 +25,7 @@ impl ColumnData {
         match self {
             Self::Time => {}
             Self::Timestamp(c) if c.values.len() < len => c.push(len - 1, None),
-            Self::String(c) if c.offsets.len() <= len => c.push_null(),
+            Self::String(c) if c.texts.len() < len => c.push_null(),
             Self::Real(c) if c.values.len() < len => c.push(len - 1, None),
             Self::Dynamic(c) => c.end_row(),
             Self::Timestamp(_) | Self::String(_) | Self::Real(_) => {}
@@ -41,10 +40,8 @@ impl ColumnData {
                 c.validity.truncate(len);
             }
             Self::String(c) => {
-                c.text.truncate(c.offsets[len.min(c.offsets.len() - 1)] as usize);
-                c.offsets.truncate(len + 1);
+                c.texts.truncate(len);
                 c.validity.truncate(len);
-                c.overflowed &= len > 0;
             }
             Self::Real(c) => {
                 c.values.truncate(len);
@@ -61,7 +58,7 @@ impl ColumnData {
 
     pub(super) fn overflowed(&self) -> bool {
         match self {
-            Self::String(c) => c.overflowed,
+            Self::String(c) => c.texts.overflowed,
             Self::Dynamic(c) => c.keys.overflowed || c.values.overflowed,
             Self::Time | Self::Timestamp(_) | Self::Real(_) => false,
         }
@@ -72,7 +69,7 @@ impl ColumnData {
         match self {
             Self::Time => false,
             Self::Timestamp(c) => c.values.len() > len,
-            Self::String(c) => c.len() > len,
+            Self::String(c) => c.texts.len() > len,
             Self::Real(c) => c.values.len() > len,
             Self::Dynamic(c) => c.keys.len() > c.rows[c.rows.len() - 1] as usize,
         }
@@ -100,34 +97,27 @@ fn written_twice() -> ! {
 }
 
 /// Text, one after the other in one buffer.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct StringColumn {
-    text: String,
-    offsets: Vec<i32>,
+    texts: Texts,
     validity: Validity,
-    overflowed: bool,
 }
 
 impl StringColumn {
-    /// How many values there are.
-    fn len(&self) -> usize {
-        self.offsets.len() - 1
-    }
-
     /// The value in a row, or null.
     #[inline]
     pub fn get(&self, row: usize) -> Option<&str> {
-        self.validity.get(row).then(|| &self.text[self.offsets[row] as usize..self.offsets[row + 1] as usize])
+        self.validity.get(row).then(|| self.texts.get(row))
     }
 
     /// All values, one after the other.
     pub fn text(&self) -> &str {
-        &self.text
+        &self.texts.text
     }
 
     /// Where each value begins in [`text`](Self::text), and at the end where the last one ends.
     pub fn offsets(&self) -> &[i32] {
-        &self.offsets
+        &self.texts.offsets
     }
 
     /// A bit for each row, least significant first: set where the value is not null. None where no value is null.
@@ -137,38 +127,16 @@ impl StringColumn {
 
     #[inline]
     pub(super) fn push(&mut self, row: usize, value: &str) {
-        if self.len() != row {
+        if self.texts.len() != row {
             written_twice();
         }
-        self.append(value);
+        self.texts.push(value);
         self.validity.push(row, true);
     }
 
     fn push_null(&mut self) {
-        self.validity.push(self.len(), false);
-        self.append("");
-    }
-
-    #[inline]
-    fn append(&mut self, value: &str) {
-        let end = self.text.len() + value.len();
-        if end > MOST {
-            return self.overflow();
-        }
-        self.text.push_str(value);
-        self.offsets.push(end as i32);
-    }
-
-    #[cold]
-    fn overflow(&mut self) {
-        self.overflowed = true;
-        self.offsets.push(self.offsets[self.offsets.len() - 1]);
-    }
-}
-
-impl Default for StringColumn {
-    fn default() -> Self {
-        Self { text: String::new(), offsets: vec![0], validity: Validity::default(), overflowed: false }
+        self.validity.push(self.texts.len(), false);
+        self.texts.push("");
     }
 }
 
@@ -334,100 +302,4 @@ fn write_json_string(text: &str, json: &mut String) {
     }
     json.push_str(&text[plain..]);
     json.push('"');
-}
-
-/// Texts one after the other, none of them null.
-#[derive(Clone, Debug)]
-struct Texts {
-    text: String,
-    offsets: Vec<i32>,
-    overflowed: bool,
-}
-
-impl Texts {
-    fn len(&self) -> usize {
-        self.offsets.len() - 1
-    }
-
-    #[inline]
-    fn get(&self, i: usize) -> &str {
-        &self.text[self.offsets[i] as usize..self.offsets[i + 1] as usize]
-    }
-
-    #[inline(always)]
-    fn push(&mut self, value: &str) {
-        let end = self.text.len() + value.len();
-        if end > MOST {
-            return self.overflow();
-        }
-        self.text.push_str(value);
-        self.offsets.push(end as i32);
-    }
-
-    #[cold]
-    fn overflow(&mut self) {
-        self.overflowed = true;
-        self.offsets.push(self.offsets[self.offsets.len() - 1]);
-    }
-
-    fn truncate(&mut self, len: usize) {
-        self.offsets.truncate(len + 1);
-        self.text.truncate(self.offsets[self.offsets.len() - 1] as usize);
-        self.overflowed &= len > 0;
-    }
-}
-
-impl Default for Texts {
-    fn default() -> Self {
-        Self { text: String::new(), offsets: vec![0], overflowed: false }
-    }
-}
-
-/// Which rows have a value: a bit for each, least significant first, and none at all while every row has one.
-#[derive(Clone, Debug, Default)]
-struct Validity(Vec<u8>);
-
-impl Validity {
-    #[inline]
-    fn get(&self, row: usize) -> bool {
-        self.0.is_empty() || self.0[row / 8] >> (row % 8) & 1 == 1
-    }
-
-    fn bits(&self) -> Option<&[u8]> {
-        (!self.0.is_empty()).then_some(&self.0)
-    }
-
-    /// Says of the next row whether it has a value.
-    #[inline]
-    fn push(&mut self, row: usize, valid: bool) {
-        if !valid || !self.0.is_empty() {
-            self.set(row, valid);
-        }
-    }
-
-    #[cold]
-    fn set(&mut self, row: usize, valid: bool) {
-        if self.0.is_empty() {
-            self.0.resize(row / 8, u8::MAX);
-            self.0.push(low_bits(row % 8));
-        } else if row.is_multiple_of(8) {
-            self.0.push(0);
-        }
-        self.0[row / 8] |= u8::from(valid) << (row % 8);
-    }
-
-    fn truncate(&mut self, len: usize) {
-        if len.div_ceil(8) > self.0.len() {
-            return;
-        }
-        self.0.truncate(len.div_ceil(8));
-        if let Some(last) = self.0.last_mut().filter(|_| !len.is_multiple_of(8)) {
-            *last &= low_bits(len % 8);
-        }
-    }
-}
-
-/// A byte whose lowest `n` bits are set.
-fn low_bits(n: usize) -> u8 {
-    (1 << n) - 1
 }

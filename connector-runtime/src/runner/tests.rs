@@ -1,12 +1,13 @@
-//! What a runner does when somebody sets the clock, when a tick of it is lost, and when sources do not answer.
+//! What a runner does when somebody sets the clock, when a tick of it is lost, when a connector panics, and when sources do not
+//! answer.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use connector_core::{
-    Column, ColumnType, Connector, Registry, ResolveSecret, Rows, Schema, Secret, SecretError, SecretRef,
-    Tick, TickError,
+    Column, ColumnType, ConfigError, Connector, Registry, ResolveSecret, Rows, Schema, Secret, SecretError,
+    SecretRef, Tick, TickError,
 };
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
@@ -68,7 +69,7 @@ impl Stage {
     async fn begin(time: impl Fn(Millis, usize) -> Millis + Send + Sync + 'static) -> Self {
         let ticked = Arc::<AtomicUsize>::default();
         let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
-        let registry = Registry::new().with(Counter(Arc::clone(&ticked))).with(Silent);
+        let registry = Registry::new().with(Counter(Arc::clone(&ticked))).with(Silent).with(Touchy);
         let spec = ConnectorSpec {
             name: "c".into(),
             type_id: "counter".into(),
@@ -199,5 +200,49 @@ async fn sources_that_do_not_answer_do_not_hold_up_the_others_for_long() {
     // Until each of them has kept a slot once, as nothing is known of it.
     stage.pass(SILENT).await;
     assert_eq!(stage.pass(60).await.len(), 60);
+    stage.end().await;
+}
+
+/// Panics at what it does not like, as its config says: at the config itself or within its tick.
+struct Touchy;
+
+impl Connector for Touchy {
+    const TYPE_ID: &'static str = "touchy";
+    type Config = Value;
+
+    fn config_schema(&self) -> Value {
+        json!({})
+    }
+
+    fn schema(&self) -> Schema {
+        Schema::new([Column::time("t"), Column::value("v", ColumnType::Real)]).unwrap()
+    }
+
+    fn validate(&self, config: &Value) -> Result<(), ConfigError> {
+        assert_ne!(config["dislikes"], "config");
+        Ok(())
+    }
+
+    async fn tick(&self, tick: &Tick<'_, Value>, _: &mut Rows) -> Result<(), TickError> {
+        panic!("{} disliked", tick.config()["dislikes"])
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connector_that_panics_stops_no_other() {
+    let stage = Stage::begin(|passed, _| START + passed).await;
+    let mut ids = Vec::new();
+    for dislikes in ["config", "tick"] {
+        let mut spec = stage.store.get(stage.connector).await.unwrap().unwrap().spec;
+        (spec.name, spec.type_id) = (dislikes.to_owned(), "touchy".to_owned());
+        spec.config = json!({ "dislikes": dislikes });
+        ids.push(stage.store.create(spec, &Touchy.schema()).await.unwrap().id);
+    }
+    assert!(stage.pass(10).await.len() >= 9);
+    let [config, tick] = ids[..] else { unreachable!() };
+    assert!(stage.store.ticks(config, 1).await.unwrap().is_empty());
+    let last = &stage.store.ticks(tick, 1).await.unwrap()[0];
+    assert_eq!(last.outcome, Outcome::Permanent);
+    assert_eq!(last.error.as_deref(), Some("the connector panicked: \"tick\" disliked"));
     stage.end().await;
 }

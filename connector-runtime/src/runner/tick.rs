@@ -1,7 +1,6 @@
 //! One tick, from its claim to its end.
 
 use std::collections::HashMap;
-use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -9,7 +8,6 @@ use chrono::{DateTime, Utc};
 use connector_core::{
     Cancellation, ColumnData, Configured, ResolveSecret, Rows, Schema, TickContext, TickError, chain,
 };
-use futures_util::FutureExt as _;
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::time::{Instant, sleep};
 
@@ -167,10 +165,9 @@ impl TickTask {
         let context =
             TickContext::new(scheduled_for, self.next_due, Arc::clone(&self.secrets), cancellation.clone());
         let mut rows = self.spare.take(self.source.schema());
-        let ticking = AssertUnwindSafe(self.source.tick(&context, &mut rows)).catch_unwind();
         let result = tokio::select! {
             biased;
-            result = ticking => Some(result.unwrap_or_else(|panic| Err(panicked(&*panic)))),
+            result = self.source.tick(&context, &mut rows) => Some(result),
             () = cancellation.cancelled() => None,
         };
         let (outcome, error) = match result {
@@ -266,12 +263,6 @@ fn clipped(mut text: String) -> String {
         text.push('…');
     }
     text
-}
-
-fn panicked(panic: &(dyn std::any::Any + Send)) -> TickError {
-    let text =
-        panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    TickError::permanent(format!("the connector panicked: {}", text.unwrap_or("no message")))
 }
 
 #[cfg(test)]

@@ -220,6 +220,8 @@ async fn a_preview_takes_one_tick_and_keeps_nothing() {
     let failed = preview(json!({ "rows": 1, "token_ref": "$env:GONE" })).await.problem(422, "config");
     assert!(failed.contains("$env:GONE"), "{failed}");
     preview(json!({ "rows": 5_001 })).await.problem(400, "invalid_config");
+    let failed = preview(json!({ "rows": 1, "fail": "panic" })).await.problem(502, "permanent");
+    assert_eq!(failed, "the connector panicked: of the source");
 }
 
 #[tokio::test]

@@ -159,3 +159,11 @@ async fn rows_that_end_early_are_cut_off_and_never_pass_for_complete() {
     let reply = server.try_send("GET", "/v1/tables/default/cut/rows", &[], b"").await;
     assert!(reply.is_err(), "{}", reply.unwrap().text());
 }
+
+#[tokio::test]
+async fn a_panic_is_answered_and_the_connection_goes_on() {
+    let server = Server::with(Arc::new(BrokenStore), None).await;
+    for _ in 0..2 {
+        server.get("/v1/tables/default/panic/rows").await.problem(500, "internal");
+    }
+}

@@ -65,6 +65,8 @@ impl Connector for Counter {
         match config.fail.as_deref() {
             None => {}
             Some("transient") => return Err(TickError::transient("the source is down")),
+            Some("panic") => panic!("of the source"),
+            Some("never") => std::future::pending().await,
             Some(_) => return Err(TickError::permanent("the source makes no sense")),
         }
         for i in 0..config.rows {

@@ -3,6 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
@@ -65,4 +68,23 @@ async fn who_opens_more_connections_than_there_are_places_waits_for_one() {
         answer_to(&server, b"GET /healthz HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
     assert_eq!(begun.elapsed().as_secs(), 30);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_preview_ends_in_time_and_one_too_many_does_not_begin() {
+    let server = Server::start().await;
+    let preview = async || {
+        let (path, config) = ("/v1/connector-types/counter/preview", json!({ "rows": 1, "fail": "never" }));
+        let begun = Instant::now();
+        let reply = server.call("POST", path, Some(config)).await;
+        (reply, begun.elapsed().as_secs())
+    };
+    let mut ended: FuturesUnordered<_> = (0..9).map(|_| preview()).collect();
+    let (reply, seconds) = ended.next().await.unwrap();
+    let detail = reply.problem(503, "busy");
+    assert_eq!((detail.split(' ').next(), seconds), (Some("8"), 10), "{detail}");
+    while let Some((reply, seconds)) = ended.next().await {
+        assert_eq!(reply.problem(502, "transient"), "the preview took more than 60s");
+        assert_eq!(seconds, 60);
+    }
 }
