@@ -74,4 +74,8 @@ async fn a_name_leads_to_its_series_and_a_span_of_time_to_its_ticks() {
         let plan = plan(sql);
         assert_eq!(plan[1..], [SAMPLES_OF_A_TICK, SERIES], "{sql}: {plan:?}");
     }
+    // How many there are, the ledger tells.
+    let rows = r#"SELECT sum(rows) FROM "$ticks" JOIN "$tables" t ON t.id = target WHERE t.name = 'metrics'"#;
+    let plan = plan(&format!("{rows} AND scheduled_for >= 1"));
+    assert!(plan[1].contains("(ANY(connector) AND scheduled_for>?)"), "{plan:?}");
 }
