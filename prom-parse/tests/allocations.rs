@@ -94,6 +94,7 @@ fn prometheus(families: usize, value: &str) -> String {
         writeln!(body, "a_{n}_total{{method=\"GET\",path=\"{value}\",code=\"200\"}} 12.5 1700000000000")
             .unwrap();
         writeln!(body, "a_{n}_total 1e-7\n# a comment\n").unwrap();
+        writeln!(body, "a:{n}:rate{{path=\"{value}\", code=\"200\",}} NaN").unwrap();
         // As the grammar alone reads it.
         writeln!(body, "  a_{n}_total {{ path = \"{value}\" , }} 7\n{{\"a.{n}\",b=\"\"}} NaN").unwrap();
         writeln!(body, "a_{n}{{long=\"{}\"}} 123456789012345678901234567890", "x".repeat(100)).unwrap();
