@@ -122,7 +122,9 @@ fn push_slowly<S: SampleSink + ?Sized>(
     if lines.go_on() {
         return Ok(Some(0));
     }
-    if let Some((block, start)) = lines.blocks.block() {
+    if !lines.blocks.is_read()
+        && let Some((block, start)) = lines.blocks.block()
+    {
         let mut labels = Labels { sink, scratch };
         if let Some((entry, next)) =
             fast::line::<true>(block, start, lines.format, &mut lines.names, &mut labels)
