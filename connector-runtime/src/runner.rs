@@ -9,6 +9,7 @@ mod metrics;
 mod tests;
 mod tick;
 
+use std::collections::HashSet;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
@@ -95,6 +96,7 @@ impl Runner {
         let mut renewal = interval(RENEW_EVERY);
         renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
 
+        let mut refused = HashSet::new();
         // Ready at once, so that the first turn reads everything.
         let mut changed: Pin<Box<dyn Future<Output = ()> + Send + '_>> = Box::pin(async {});
         loop {
@@ -107,7 +109,7 @@ impl Runner {
             if !due.is_empty() {
                 let stale = self.claim(&due, &mut agenda, &mut ticks, &in_flight, &clock).await;
                 if stale {
-                    revision = self.refresh(revision, &mut agenda, &clock).await;
+                    revision = self.refresh(revision, &mut agenda, &mut refused, &clock).await;
                 }
                 continue;
             }
@@ -118,7 +120,7 @@ impl Runner {
             tokio::select! {
                 () = &mut shutdown => break,
                 () = &mut changed => {
-                    revision = self.refresh(revision, &mut agenda, &clock).await;
+                    revision = self.refresh(revision, &mut agenda, &mut refused, &clock).await;
                     changed = store.changed(revision);
                 }
                 Some(ended) = ticks.join_next() => {
@@ -196,7 +198,13 @@ impl Runner {
     }
 
     /// Brings the agenda up to date with the store.
-    async fn refresh(&self, since: Revision, agenda: &mut Agenda, clock: &WallClock) -> Revision {
+    async fn refresh(
+        &self,
+        since: Revision,
+        agenda: &mut Agenda,
+        refused: &mut HashSet<Uuid>,
+        clock: &WallClock,
+    ) -> Revision {
         let Changes { revision, connectors } = match self.store.changes(since).await {
             Ok(changes) => changes,
             Err(error) => {
@@ -208,9 +216,13 @@ impl Runner {
         let now = clock.now();
         for change in connectors {
             match change {
-                Change::Gone(id) => agenda.remove(id),
+                Change::Gone(id) => {
+                    agenda.remove(id);
+                    refused.remove(&id);
+                }
                 Change::Present(assignment) => {
                     let spec = &assignment.spec;
+                    refused.remove(&assignment.id);
                     match self.registry.configure(&spec.type_id, &spec.config) {
                         Ok(source) => agenda.put(*assignment, source, now),
                         Err(error) => {
@@ -218,11 +230,13 @@ impl Runner {
                             let error = error.to_string();
                             tracing::error!(connector = %spec.name, unknown, error, "cannot run this connector here");
                             agenda.remove(assignment.id);
+                            refused.insert(assignment.id);
                         }
                     }
                 }
             }
         }
+        self.metrics.refused_connectors.set(i64::try_from(refused.len()).unwrap_or(i64::MAX));
         revision
     }
 

@@ -21,6 +21,7 @@ pub(super) struct Metrics {
     pub(super) in_flight: Gauge,
     pub(super) skipped_buckets: Counter,
     pub(super) lost_leases: Counter,
+    pub(super) refused_connectors: Gauge,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -41,6 +42,7 @@ impl Default for Metrics {
             in_flight: Gauge::default(),
             skipped_buckets: Counter::default(),
             lost_leases: Counter::default(),
+            refused_connectors: Gauge::default(),
         };
         // All of them from the start, so that the first failure is an increase.
         for outcome in Outcome::ALL {
@@ -82,6 +84,11 @@ impl Metrics {
             "lost_leases",
             "Ticks that wrote nothing because another runner has their connector now",
             self.lost_leases.clone(),
+        );
+        registry.register(
+            "refused_connectors",
+            "Connectors that cannot be run here: their type is not known, or does not take their config",
+            self.refused_connectors.clone(),
         );
     }
 

@@ -16,6 +16,7 @@ use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use super::clock::TimeOfDay;
+use super::metrics::Metrics;
 use super::{Runner, RunnerOptions};
 use crate::memory::MemoryStore;
 use crate::model::{ConnectorSpec, Millis, Outcome};
@@ -60,6 +61,7 @@ struct Stage {
     store: Arc<dyn Store>,
     connector: Uuid,
     ticked: Arc<AtomicUsize>,
+    metrics: Arc<Metrics>,
     stop: oneshot::Sender<()>,
     running: JoinHandle<()>,
 }
@@ -86,9 +88,10 @@ impl Stage {
         runner.time = TimeOfDay::new(move || {
             time(i64::try_from(began.elapsed().as_millis()).unwrap(), ticks.load(Ordering::Relaxed))
         });
+        let metrics = Arc::clone(&runner.metrics);
         let (stop, stopped) = oneshot::channel::<()>();
         let running = tokio::spawn(runner.run(async { drop(stopped.await) }));
-        Self { store, connector, ticked, stop, running }
+        Self { store, connector, ticked, metrics, stop, running }
     }
 
     /// Lets so many buckets pass, and returns those that committed meanwhile as seconds from the start.
@@ -241,8 +244,12 @@ async fn a_connector_that_panics_stops_no_other() {
     assert!(stage.pass(10).await.len() >= 9);
     let [config, tick] = ids[..] else { unreachable!() };
     assert!(stage.store.ticks(config, 1).await.unwrap().is_empty());
+    assert_eq!(stage.metrics.refused_connectors.get(), 1);
     let last = &stage.store.ticks(tick, 1).await.unwrap()[0];
     assert_eq!(last.outcome, Outcome::Permanent);
     assert_eq!(last.error.as_deref(), Some("the connector panicked: \"tick\" disliked"));
+    stage.store.delete(config).await.unwrap();
+    stage.pass(1).await;
+    assert_eq!(stage.metrics.refused_connectors.get(), 0);
     stage.end().await;
 }
