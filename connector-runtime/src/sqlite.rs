@@ -22,6 +22,7 @@ mod jobs;
 mod keys;
 mod lease;
 mod log;
+mod lookout;
 mod migrate;
 mod place;
 mod read;
@@ -58,6 +59,7 @@ pub use self::table_reader::TableReader;
 use self::control::Control;
 use self::jobs::Durability;
 use self::keys::{Keys, Prints};
+use self::lookout::Lookout;
 use self::read::{Ends, Readers};
 use self::siblings::Siblings;
 use self::writer::{Round, Writer};
@@ -65,9 +67,6 @@ use crate::model::{ConnectorRecord, ConnectorSpec, Millis, Outcome, TickRecord};
 use crate::store::{
     Changes, Claim, Claimed, FinishedTick, Lease, Revision, RowQuery, RowStream, Store, StoreError,
 };
-
-/// How often other processes' changes are looked for.
-const POLL: Duration = Duration::from_millis(200);
 
 /// How long a claim waits for another try when its database cannot be read.
 const UNREADABLE: Duration = Duration::from_secs(1);
@@ -101,6 +100,7 @@ pub struct SqliteStore {
     // These go first: the last one to close a file takes its write-ahead log over, and only who writes can do that.
     readers: Readers,
     _reads: Ends,
+    _lookout: Lookout,
     writer: Writer,
     revision: Arc<watch::Sender<Revision>>,
     siblings: Arc<Siblings>,
@@ -127,8 +127,9 @@ impl SqliteStore {
             .on_control(Control::all_databases)?
             .iter()
             .for_each(|database| bring_up_to_date(dir, database));
+        let lookout = Lookout::start(dir, revision.clone())?;
         let (latest, expiry) = Default::default();
-        Ok(Self { readers, _reads: reads, writer, revision, siblings, latest, expiry })
+        Ok(Self { readers, _reads: reads, _lookout: lookout, writer, revision, siblings, latest, expiry })
     }
 
     /// Whether a connector's latest rows had that fingerprint too, which is the one of its latest rows from now on.
@@ -208,15 +209,8 @@ impl Store for SqliteStore {
     }
 
     async fn changed(&self, since: Revision) {
-        let mut here = self.revision.subscribe();
-        loop {
-            if tokio::time::timeout(POLL, here.wait_for(|now| *now > since)).await.is_ok() {
-                return;
-            }
-            if self.readers.control(Control::revision).await.is_ok_and(|now| now > since) {
-                return;
-            }
-        }
+        // Its sender lives as long as the store.
+        let _ = self.revision.subscribe().wait_for(|now| *now > since).await;
     }
 
     async fn claim(&self, owner: Uuid, runner: &str, claims: &[Claim]) -> Result<Vec<Claimed>, StoreError> {

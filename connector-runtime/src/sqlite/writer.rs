@@ -21,6 +21,7 @@ use super::{
     fault::{At, Told},
     files,
     jobs::{Durability, Job, LINGER, Queue, Taker, Typed},
+    lookout::tell,
     place::Place,
     siblings::Siblings,
     tasks::Tasks,
@@ -202,9 +203,7 @@ fn run(mut store: Open, Taker(queue): &Taker, revision: &watch::Sender<Revision>
             store.commit(&mut jobs)
         });
         match result {
-            Ok(now) => {
-                revision.send_if_modified(|before| std::mem::replace(before, now) != now);
-            }
+            Ok(now) => tell(revision, now),
             Err(error) => {
                 tracing::warn!(%error, "a round of the store failed");
                 let told = Told::new(&error);

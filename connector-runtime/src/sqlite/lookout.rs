@@ -1,0 +1,168 @@
+//! Notices what other processes change in `control.db`: a thread that looks several times a second, at next to no cost while
+//! nobody commits.
+
+use std::convert::Infallible;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::{control::Control, fault::At, files, place::Place};
+use crate::store::{Revision, StoreError};
+
+/// How often other processes' changes are looked for.
+const POLL: Duration = Duration::from_millis(200);
+
+/// The thread that looks. It ends when this is dropped.
+#[derive(Debug)]
+pub(super) struct Lookout {
+    end: Option<Sender<Infallible>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Lookout {
+    /// Begins to look at the store in a folder, and to tell of later revisions.
+    pub(super) fn start(dir: &Path, revision: Arc<watch::Sender<Revision>>) -> Result<Self, StoreError> {
+        let (end, ended) = channel();
+        let mut view = View { dir: dir.to_owned(), open: None };
+        let thread = std::thread::Builder::new()
+            .name("sqlite-lookout".to_owned())
+            .spawn(move || run(&mut view, &ended, &revision))
+            .map_err(|error| StoreError::failed("cannot start the store's lookout thread", error))?;
+        Ok(Self { end: Some(end), thread: Some(thread) })
+    }
+}
+
+impl Drop for Lookout {
+    fn drop(&mut self) {
+        self.end = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn run(view: &mut View, ended: &Receiver<Infallible>, revision: &watch::Sender<Revision>) {
+    while ended.recv_timeout(POLL) == Err(RecvTimeoutError::Timeout) {
+        // What keeps it from looking, readiness tells of; it looks again.
+        if let Ok(Some(now)) = view.look() {
+            tell(revision, now);
+        }
+    }
+}
+
+/// Tells whoever waits for it of a revision, unless a later one is known.
+pub(super) fn tell(revision: &watch::Sender<Revision>, now: Revision) {
+    revision.send_if_modified(|known| {
+        let is_later = now > *known;
+        *known = now.max(*known);
+        is_later
+    });
+}
+
+/// What is seen of `control.db`.
+struct View {
+    dir: PathBuf,
+    open: Option<Open>,
+}
+
+struct Open {
+    control: Control,
+    place: Place,
+    /// SQLite's number of the state that was read.
+    version: i64,
+}
+
+impl View {
+    /// The revision, if anybody has committed since the last look.
+    fn look(&mut self) -> Result<Option<Revision>, StoreError> {
+        let (mut open, before) = match self.open.take() {
+            Some(open) if open.place.holds() => {
+                let version = open.version;
+                (open, Some(version))
+            }
+            _ => (Open::new(&self.dir)?, None),
+        };
+        // First, so that what is committed from here on is read with the next look.
+        open.version = open.data_version()?;
+        let revision = if before == Some(open.version) { None } else { Some(open.control.revision()?) };
+        self.open = Some(open);
+        Ok(revision)
+    }
+}
+
+impl Open {
+    fn new(dir: &Path) -> Result<Self, StoreError> {
+        let path = files::control_path(dir);
+        let place = Place::of(&path);
+        let connection = files::open_control_reader(dir)?;
+        // Rather than to wait for whoever holds the file, it looks again.
+        connection.busy_timeout(Duration::ZERO).at(&path)?;
+        Ok(Self { control: Control { connection, path }, place, version: 0 })
+    }
+
+    /// A number that is another one once any other connection has committed. SQLite has it in memory.
+    fn data_version(&self) -> Result<i64, StoreError> {
+        let Control { connection, path } = &self.control;
+        let mut statement = connection.prepare_cached("PRAGMA data_version").at(path)?;
+        statement.query_row([], |row| row.get(0)).at(path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error;
+
+    use connector_core::{Column, ColumnType, Schema};
+
+    use super::*;
+    use crate::model::ConnectorSpec;
+    use crate::sqlite::SqliteStore;
+    use crate::store::Store as _;
+
+    #[tokio::test]
+    async fn a_revision_is_read_when_somebody_has_committed() -> Result<(), Box<dyn Error>> {
+        let dir = tempfile::tempdir()?;
+        let store = SqliteStore::open(dir.path())?;
+        let schema = Schema::new([Column::time("timestamp"), Column::value("celsius", ColumnType::Real)])?;
+        let spec = |name: &str| ConnectorSpec {
+            name: name.into(),
+            type_id: "thermometer".into(),
+            target_database: "home".into(),
+            target_table: "temperature".into(),
+            schedule_ms: 1_000,
+            config: serde_json::Value::Null,
+        };
+        let mut view = View { dir: dir.path().to_owned(), open: None };
+        let mut latest = view.look()?.ok_or("no revision at first")?;
+        for name in ["one", "two"] {
+            assert_eq!(view.look()?, None);
+            store.create(spec(name), &schema).await?;
+            let now = view.look()?.ok_or("no revision after a commit")?;
+            assert!(now > latest);
+            latest = now;
+        }
+        let file = files::control_path(dir.path());
+        let away = file.with_extension("away");
+        std::fs::rename(&file, &away)?;
+        assert!(view.look().is_err());
+        std::fs::rename(&away, &file)?;
+        assert_eq!(view.look()?, Some(latest));
+        assert_eq!(view.look()?, None);
+        Ok(())
+    }
+
+    #[test]
+    fn an_earlier_revision_is_no_news() {
+        let revision = watch::Sender::new(Revision(1));
+        let mut waits = revision.subscribe();
+        for (now, known, is_news) in [(3, 3, true), (2, 3, false), (3, 3, false), (4, 4, true)] {
+            tell(&revision, Revision(now));
+            assert_eq!(waits.has_changed().unwrap(), is_news, "{now}");
+            assert_eq!(*waits.borrow_and_update(), Revision(known));
+        }
+    }
+}
