@@ -187,6 +187,12 @@ impl Control {
         })))
     }
 
+    /// SQLite's number of the file's state: another one once any other connection has committed. It is in memory.
+    pub(super) fn data_version(&self) -> Result<i64, StoreError> {
+        let mut statement = self.connection.prepare_cached("PRAGMA data_version").at(&self.path)?;
+        statement.query_row([], |row| row.get(0)).at(&self.path)
+    }
+
     /// The revision of the latest change.
     pub(super) fn revision(&self) -> Result<Revision, StoreError> {
         self.connection

@@ -72,23 +72,21 @@ struct View {
 struct Open {
     control: Control,
     place: Place,
-    /// SQLite's number of the state that was read.
-    version: i64,
+    /// SQLite's number of the state that was read last.
+    version: Option<i64>,
 }
 
 impl View {
     /// The revision, if anybody has committed since the last look.
     fn look(&mut self) -> Result<Option<Revision>, StoreError> {
-        let (mut open, before) = match self.open.take() {
-            Some(open) if open.place.holds() => {
-                let version = open.version;
-                (open, Some(version))
-            }
-            _ => (Open::new(&self.dir)?, None),
+        let mut open = match self.open.take() {
+            Some(open) if open.place.holds() => open,
+            _ => Open::new(&self.dir)?,
         };
         // First, so that what is committed from here on is read with the next look.
-        open.version = open.data_version()?;
-        let revision = if before == Some(open.version) { None } else { Some(open.control.revision()?) };
+        let version = open.control.data_version()?;
+        let is_news = open.version.replace(version) != Some(version);
+        let revision = if is_news { Some(open.control.revision()?) } else { None };
         self.open = Some(open);
         Ok(revision)
     }
@@ -101,14 +99,7 @@ impl Open {
         let connection = files::open_control_reader(dir)?;
         // Rather than to wait for whoever holds the file, it looks again.
         connection.busy_timeout(Duration::ZERO).at(&path)?;
-        Ok(Self { control: Control { connection, path }, place, version: 0 })
-    }
-
-    /// A number that is another one once any other connection has committed. SQLite has it in memory.
-    fn data_version(&self) -> Result<i64, StoreError> {
-        let Control { connection, path } = &self.control;
-        let mut statement = connection.prepare_cached("PRAGMA data_version").at(path)?;
-        statement.query_row([], |row| row.get(0)).at(path)
+        Ok(Self { control: Control { connection, path }, place, version: None })
     }
 }
 

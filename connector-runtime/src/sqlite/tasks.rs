@@ -94,7 +94,7 @@ impl Tasks {
     /// Forgets everything if another process has changed the file. Within a transaction that writes, nobody can from
     /// then on.
     pub(super) fn meet(&mut self, control: &Control) -> Result<(), StoreError> {
-        let version = control.read("PRAGMA data_version", [], |row| row.get(0))?.pop().unwrap_or_default();
+        let version = control.data_version()?;
         if std::mem::replace(&mut self.version, version) != version {
             self.clear();
         }
