@@ -47,20 +47,8 @@ impl Drop for Lookout {
 
 fn run(view: &mut View, ended: &Receiver<Infallible>, revision: &watch::Sender<Revision>) {
     while ended.recv_timeout(POLL) == Err(RecvTimeoutError::Timeout) {
-        // What keeps it from looking, readiness tells of; it looks again.
-        if let Ok(Some(now)) = view.look() {
-            tell(revision, now);
-        }
+        view.look_and_tell(revision);
     }
-}
-
-/// Tells whoever waits for it of a revision, unless a later one is known.
-pub(super) fn tell(revision: &watch::Sender<Revision>, now: Revision) {
-    revision.send_if_modified(|known| {
-        let is_later = now > *known;
-        *known = now.max(*known);
-        is_later
-    });
 }
 
 /// What is seen of `control.db`.
@@ -77,6 +65,15 @@ struct Open {
 }
 
 impl View {
+    /// Tells what the file says, also where that is an earlier revision: another file may have been put in its place. Where
+    /// the writer knows of a later one of this file, the next look finds it.
+    fn look_and_tell(&mut self, revision: &watch::Sender<Revision>) {
+        // What keeps it from looking, readiness tells of; it looks again.
+        if let Ok(Some(now)) = self.look() {
+            revision.send_if_modified(|known| std::mem::replace(known, now) != now);
+        }
+    }
+
     /// The revision, if anybody has committed since the last look.
     fn look(&mut self) -> Result<Option<Revision>, StoreError> {
         let mut open = match self.open.take() {
@@ -114,24 +111,30 @@ mod tests {
     use crate::sqlite::SqliteStore;
     use crate::store::Store as _;
 
-    #[tokio::test]
-    async fn a_revision_is_read_when_somebody_has_committed() -> Result<(), Box<dyn Error>> {
-        let dir = tempfile::tempdir()?;
-        let store = SqliteStore::open(dir.path())?;
-        let schema = Schema::new([Column::time("timestamp"), Column::value("celsius", ColumnType::Real)])?;
-        let spec = |name: &str| ConnectorSpec {
+    fn schema() -> Schema {
+        Schema::new([Column::time("timestamp"), Column::value("celsius", ColumnType::Real)]).unwrap()
+    }
+
+    fn spec(name: &str) -> ConnectorSpec {
+        ConnectorSpec {
             name: name.into(),
             type_id: "thermometer".into(),
             target_database: "home".into(),
             target_table: "temperature".into(),
             schedule_ms: 1_000,
             config: serde_json::Value::Null,
-        };
+        }
+    }
+
+    #[tokio::test]
+    async fn a_revision_is_read_when_somebody_has_committed() -> Result<(), Box<dyn Error>> {
+        let dir = tempfile::tempdir()?;
+        let store = SqliteStore::open(dir.path())?;
         let mut view = View { dir: dir.path().to_owned(), open: None };
         let mut latest = view.look()?.ok_or("no revision at first")?;
         for name in ["one", "two"] {
             assert_eq!(view.look()?, None);
-            store.create(spec(name), &schema).await?;
+            store.create(spec(name), &schema()).await?;
             let now = view.look()?.ok_or("no revision after a commit")?;
             assert!(now > latest);
             latest = now;
@@ -146,14 +149,23 @@ mod tests {
         Ok(())
     }
 
-    #[test]
-    fn an_earlier_revision_is_no_news() {
-        let revision = watch::Sender::new(Revision(1));
-        let mut waits = revision.subscribe();
-        for (now, known, is_news) in [(3, 3, true), (2, 3, false), (3, 3, false), (4, 4, true)] {
-            tell(&revision, Revision(now));
-            assert_eq!(waits.has_changed().unwrap(), is_news, "{now}");
-            assert_eq!(*waits.borrow_and_update(), Revision(known));
+    #[tokio::test]
+    async fn another_file_in_its_place_is_told_of_though_it_is_at_an_earlier_revision()
+    -> Result<(), Box<dyn Error>> {
+        let (dir, other) = (tempfile::tempdir()?, tempfile::tempdir()?);
+        drop(SqliteStore::open(other.path())?);
+        let store = SqliteStore::open(dir.path())?;
+        store.create(spec("one"), &schema()).await?;
+        let revision = watch::Sender::new(Revision::default());
+        let mut view = View { dir: dir.path().to_owned(), open: None };
+        view.look_and_tell(&revision);
+        let before = *revision.borrow();
+        for name in ["control.db-wal", "control.db-shm", "control.db"] {
+            std::fs::rename(dir.path().join(name), other.path().join(format!("{name}.away")))?;
         }
+        std::fs::rename(files::control_path(other.path()), files::control_path(dir.path()))?;
+        view.look_and_tell(&revision);
+        assert!(*revision.borrow() < before);
+        Ok(())
     }
 }

@@ -21,7 +21,6 @@ use super::{
     fault::{At, Told},
     files,
     jobs::{Durability, Job, LINGER, Queue, Taker, Typed},
-    lookout::tell,
     place::Place,
     siblings::Siblings,
     tasks::Tasks,
@@ -203,7 +202,10 @@ fn run(mut store: Open, Taker(queue): &Taker, revision: &watch::Sender<Revision>
             store.commit(&mut jobs)
         });
         match result {
-            Ok(now) => tell(revision, now),
+            Ok(now) => {
+                // The lookout may know of a later one by now.
+                revision.send_if_modified(|known| std::mem::replace(known, now.max(*known)) < now);
+            }
             Err(error) => {
                 tracing::warn!(%error, "a round of the store failed");
                 let told = Told::new(&error);
