@@ -10,6 +10,7 @@
 //! Several processes of one machine can share a folder. It must lie on a local file system.
 
 mod backup;
+mod bloom;
 mod check;
 mod clock;
 mod control;
@@ -57,6 +58,7 @@ pub use self::stats::{Amount, ConnectorStats, DatabaseStats, TableStats, stats};
 pub use self::table_reader::TableReader;
 
 use self::control::Control;
+use self::data::Digest;
 use self::jobs::Durability;
 use self::keys::{Keys, Prints};
 use self::lookout::Lookout;
@@ -257,7 +259,7 @@ impl Store for SqliteStore {
             _ => Durability::Process,
         };
         // Here rather than in the one thread that writes: the rows are in this core's cache yet.
-        let mut prints = Prints::default();
+        let (mut prints, mut values) = (Prints::default(), None);
         if let Some((schema, rows)) = &tick.rows {
             rows.check().map_err(|error| StoreError::failed("the tick's rows cannot be kept", error))?;
             let keys = Keys::new(schema, rows);
@@ -265,9 +267,11 @@ impl Store for SqliteStore {
             if !self.is_latest(tick.lease.connector, prints.whole) {
                 prints.rows = keys.hashes();
             }
+            values = bloom::of(schema, rows);
         }
         self.siblings.ended(tick.lease.connector);
-        self.writer.run_with_siblings(durability, move |round| round.finish(&tick, &prints)).await
+        let digest = Digest { prints, values };
+        self.writer.run_with_siblings(durability, move |round| round.finish(&tick, &digest)).await
     }
 
     async fn ticks(&self, id: Uuid, limit: usize) -> Result<Vec<TickRecord>, StoreError> {

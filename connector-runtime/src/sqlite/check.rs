@@ -10,11 +10,12 @@ use serde::Deserialize;
 use serde::de::{MapAccess, Visitor};
 
 use super::{
+    bloom,
     fault::At,
     files,
     keys::{Keys, halves, mark},
     migrate,
-    table::{NUMBER_BITS, number_in, quote, schema_from_json},
+    table::{NUMBER_BITS, ids_of, number_in, quote, schema_from_json},
 };
 use crate::model::{Millis, TickRecord, format_millis};
 use crate::store::StoreError;
@@ -142,6 +143,9 @@ fn check_file(path: &Path, checked: &mut Checked) -> Result<CheckedFile, StoreEr
     let strays = "SELECT printf('tick %d', id) FROM \"$ticks\"
         WHERE target NOT IN (SELECT id FROM \"$tables\") OR connector NOT IN (SELECT id FROM \"$connectors\")";
     checked.take(path, "ticks of no table or no connector", &list(&connection, strays, []).at(path)?);
+    let strays = "SELECT printf('tick %d', tick) FROM \"$blooms\"
+        WHERE tick NOT IN (SELECT id FROM \"$ticks\" WHERE target IS NOT NULL)";
+    checked.take(path, "filters of ticks without samples", &list(&connection, strays, []).at(path)?);
     for (id, name, schema) in &tables {
         let Some(schema) = schema_from_json(schema) else {
             checked.take(path, "a table's columns are unreadable", &[format!("{name}: {schema}")]);
@@ -193,6 +197,8 @@ impl Table<'_> {
             let found = format!("{} has {rows}, and the ledger says {told}", self.name);
             checked.take(self.path, "a view shows other rows than were committed", &[found]);
         }
+        let found = self.hiding_filters()?;
+        checked.take(self.path, format_args!("{}: filters that hide values", self.name), &found);
         let several = names(include_str!("sql/check/several_series.sql"));
         if let [first, more @ ..] = &list(self.connection, &several, [])?[..] {
             checked.notes.push(format!(
@@ -205,6 +211,36 @@ impl Table<'_> {
         let (series, wrong) = self.check_hashes()?;
         checked.take(self.path, format_args!("{}: series whose hash is not their key's", self.name), &wrong);
         Ok(series)
+    }
+
+    /// The ticks with a value that their filter does not have.
+    fn hiding_filters(&self) -> rusqlite::Result<Vec<String>> {
+        let columns: Vec<(usize, &Column)> =
+            self.schema.with_role(Role::Value).filter(|(_, column)| bloom::has(column)).collect();
+        let names: Vec<String> = columns.iter().map(|(_, column)| quote(column.name())).collect();
+        let mut samples = self.connection.prepare(&format!(
+            "SELECT {} FROM {} WHERE \"$id\" BETWEEN ?1 AND ?2",
+            if names.is_empty() { "1".to_owned() } else { names.join(", ") },
+            quote(&format!("{}$samples", self.name)),
+        ))?;
+        let mut filters = self.connection.prepare(
+            "SELECT b.tick, b.bits FROM \"$blooms\" b JOIN \"$ticks\" t ON t.id = b.tick WHERE t.target = ?1",
+        )?;
+        let (mut filters, mut hiding) = (filters.query([self.id])?, Vec::new());
+        while let Some(row) = filters.next()? {
+            let (tick, filter) = (row.get(0)?, row.get_ref(1)?.as_blob()?);
+            let ids = ids_of(tick);
+            let mut samples = samples.query([ids.start(), ids.end()])?;
+            'samples: while let Some(sample) = samples.next()? {
+                for (at, (column, _)) in columns.iter().enumerate() {
+                    if !bloom::may_have(filter, bloom::hash(*column, sample.get_ref(at)?)) {
+                        hiding.push(format!("tick {tick}"));
+                        break 'samples;
+                    }
+                }
+            }
+        }
+        Ok(hiding)
     }
 
     /// Computes each series' hash again, and returns their number and those that differ.

@@ -9,6 +9,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use uuid::Uuid;
 
 use super::{
+    bloom,
     fault::{At, Told},
     files,
     keys::{Keys, Prints},
@@ -57,7 +58,14 @@ pub(super) struct Ending<'a> {
 pub(super) struct Batch<'a> {
     pub(super) schema: &'a Schema,
     pub(super) rows: &'a Rows,
-    pub(super) prints: &'a Prints,
+    pub(super) digest: &'a Digest,
+}
+
+/// What was computed of the rows before they came to the writer.
+pub(super) struct Digest {
+    pub(super) prints: Prints,
+    /// The [filter](bloom::of) over their values.
+    pub(super) values: Option<Vec<u8>>,
 }
 
 impl DataFile {
@@ -212,11 +220,12 @@ impl DataFile {
             let connector = file.connector(ending.connector)?;
             let tick = file.record(connector, table.as_ref().map(|table| table.id), ending)?;
             if let (Some(tick), Some(table), Some(batch)) = (tick, table, ending.rows) {
-                let Batch { schema, rows, prints } = batch;
+                let Batch { schema, rows, digest } = batch;
                 let keys = Keys::new(schema, rows);
                 file.series
-                    .resolve(&file.connection, &table, (connector, tick), &keys, prints)
+                    .resolve(&file.connection, &table, (connector, tick), &keys, &digest.prints)
                     .and_then(|resolved| samples::write(&file.connection, &table, tick, rows, resolved))
+                    .and_then(|()| bloom::write(&file.connection, tick, digest.values.as_deref()))
                     .at(&file.path)?;
             }
             Ok(tick.is_some())

@@ -6,7 +6,7 @@ use chrono::DateTime;
 use connector_core::{Column, ColumnType, Role, Schema};
 use rusqlite::types::Value;
 
-use super::table::qualified;
+use super::{bloom, table::qualified};
 use crate::model::Millis;
 use crate::store::{RowQuery, StoreError};
 
@@ -26,6 +26,8 @@ pub(super) struct Conditions {
     /// SQL for what SQLite can compare, each after an `AND`: `s` is the series, `x` the sample.
     pub(super) sql: String,
     pub(super) parameters: Vec<Value>,
+    /// The [hashes](bloom::hash) of values that are compared.
+    pub(super) hashes: Vec<u64>,
     /// The maps, and the columns that are to hold them.
     pub(super) maps: Vec<(usize, BTreeMap<String, String>)>,
 }
@@ -79,6 +81,7 @@ impl Filters {
         }
         let conditions = self.of(column.role());
         conditions.sql.push_str(&format!(" AND {} IS ?", qualified(column)));
+        conditions.hashes.push(bloom::hash(index, (&wanted).into()));
         conditions.parameters.push(wanted);
         Ok(())
     }

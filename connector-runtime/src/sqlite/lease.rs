@@ -8,8 +8,7 @@ use uuid::Uuid;
 use super::{
     clock,
     control::NO_CONNECTOR,
-    data::{Batch, Ending},
-    keys::Prints,
+    data::{Batch, Digest, Ending},
     tasks::{Held, Task},
     writer::Round,
 };
@@ -95,7 +94,7 @@ impl Round<'_> {
     }
 
     /// Ends a tick whose rows are recognised by these.
-    pub(super) fn finish(&mut self, tick: &FinishedTick, prints: &Prints) -> Result<(), StoreError> {
+    pub(super) fn finish(&mut self, tick: &FinishedTick, digest: &Digest) -> Result<(), StoreError> {
         let lease = &tick.lease;
         let mut task =
             self.task(lease.connector)?.filter(|task| task.holds(lease)).ok_or(StoreError::LeaseLost)?;
@@ -107,7 +106,7 @@ impl Round<'_> {
             scheduled_for: lease.scheduled_for,
             table: &task.table,
             record: &tick.record,
-            rows: rows.map(|(schema, rows)| Batch { schema, rows, prints }),
+            rows: rows.map(|(schema, rows)| Batch { schema, rows, digest }),
         })?;
         if is_new {
             self.end(&task, lease.scheduled_for, &tick.record)?;

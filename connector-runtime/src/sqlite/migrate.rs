@@ -29,6 +29,7 @@ pub(super) const DATA: &[Step] = &[
     Step::Tables(include_str!("sql/data/0003_numbered_series.sql")),
     Step::Tables(include_str!("sql/data/0004_slots.sql")),
     Step::Tables(include_str!("sql/data/0005_no_slots.sql")),
+    Step::File(include_str!("sql/data/0006_blooms.sql")),
 ];
 
 /// Applies the steps that are missing, in one transaction: two processes that race do it once.

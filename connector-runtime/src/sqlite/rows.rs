@@ -10,6 +10,7 @@ use rusqlite::types::ValueRef;
 use rusqlite::{CachedStatement, Connection, Row, ToSql, params_from_iter};
 
 use super::{
+    bloom,
     filter::{Conditions, Filters, is_map},
     stream::Output,
     table::{LAST_NUMBER, NUMBER_BITS, ids_of, number_in, qualified, quote},
@@ -19,6 +20,9 @@ use crate::store::Cell;
 
 /// Up to so many connectors' ledgers are walked one by one; for more, the whole table's ledger is.
 const FEW: usize = 32;
+
+/// For more samples than that it pays to see first whether their tick may have a value.
+const WORTH_A_LOOK: usize = 8;
 
 /// A tick. The order is the order of reading: the newest is the greatest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -174,6 +178,7 @@ impl<'a> Samples<'a> {
             all: self.prepare("?4", &all, "x.\"$id\"")?,
             one: self.prepare("?3", one, "x.\"$id\"")?,
             count: self.connection.prepare_cached("SELECT rows FROM \"$ticks\" WHERE id = ?1")?,
+            bloom: self.connection.prepare_cached("SELECT bits FROM \"$blooms\" WHERE tick = ?1")?,
             samples: self,
         })
     }
@@ -269,6 +274,8 @@ struct TickByTick<'a> {
     one: CachedStatement<'a>,
     /// How many a tick has.
     count: CachedStatement<'a>,
+    /// Which values it has.
+    bloom: CachedStatement<'a>,
 }
 
 impl TickByTick<'_> {
@@ -286,6 +293,9 @@ impl TickByTick<'_> {
         if many {
             return self.read_many(tick, |number| numbers.binary_search(&number).is_ok(), output);
         }
+        if numbers.len() > WORTH_A_LOOK && !self.may_match(tick)? {
+            return Ok(output.is_wanted());
+        }
         let (sample, series) = (*ids_of(tick.id).start(), *ids_of(tick.connector).start());
         for number in numbers {
             let place = [sample + number, series + number, tick.scheduled_for];
@@ -302,8 +312,23 @@ impl TickByTick<'_> {
         wanted: impl Fn(i64) -> bool,
         output: &mut Output<'_>,
     ) -> rusqlite::Result<bool> {
+        if !self.may_match(tick)? {
+            return Ok(output.is_wanted());
+        }
         let (ids, series) = (ids_of(tick.id), *ids_of(tick.connector).start());
         let place = [*ids.start(), *ids.end(), series, tick.scheduled_for];
         self.samples.query(&mut self.all, &place, &[], wanted, output)
+    }
+
+    /// Whether a tick may have all values that are wanted.
+    fn may_match(&mut self, tick: Tick) -> rusqlite::Result<bool> {
+        let hashes = &self.samples.values.hashes;
+        if hashes.is_empty() {
+            return Ok(true);
+        }
+        let mut found = self.bloom.query([tick.id])?;
+        let Some(row) = found.next()? else { return Ok(true) };
+        let filter = row.get_ref(0)?.as_blob()?;
+        Ok(hashes.iter().all(|hash| bloom::may_have(filter, *hash)))
     }
 }

@@ -20,7 +20,7 @@ pub struct DatabaseStats {
     pub bytes: u64,
     /// What of it is free for new rows.
     pub free_bytes: u64,
-    /// What the ledger takes of it: the record of each tick.
+    /// What the ledger takes of it: the record of each tick, and which values it has.
     pub ledger_bytes: u64,
     /// Ticks in the ledger, failed ones included.
     pub ticks: u64,
@@ -185,7 +185,7 @@ fn read(
         database,
         bytes: number("PRAGMA page_count")? * page,
         free_bytes: number("PRAGMA freelist_count")? * page,
-        ledger_bytes: with_indexes("$ticks"),
+        ledger_bytes: with_indexes("$ticks") + with_indexes("$blooms"),
         ticks: number("SELECT count(*) FROM \"$ticks\"")?,
         tables: all,
     })

@@ -13,6 +13,7 @@ conformance!(
     maps_are_compared_whatever_their_order,
     filters_add_up,
     filters_reach_back_to_the_oldest_tick,
+    values_are_found_in_ticks_of_many_rows,
     filters_that_make_no_sense_are_refused,
     columns_may_have_the_names_of_the_ledgers,
 );
@@ -132,6 +133,33 @@ async fn filters_reach_back_to_the_oldest_tick(store: &Subject) {
     }
     let query = RowQuery { filters: vec![("name".into(), "old".into())], limit: 1, ..all() };
     assert_eq!(store.names(query).await, ["old"]);
+}
+
+async fn values_are_found_in_ticks_of_many_rows(store: &Subject) {
+    let a = store.connector("a").await;
+    for n in 0..3 {
+        let mut rows = Rows::new(&schema());
+        for row in 0..400 {
+            let name = format!("{n}.{row}");
+            rows.string(1, &name).real(2, f64::from(1_000 * n + row) / 1000.0).string(5, &name);
+            rows.timestamp(4, T + i64::from(1_000 * n + row)).end_row();
+        }
+        rows.string(1, "none").real(2, f64::NAN).end_row();
+        store.commit(a.id, T + i64::from(n) * INTERVAL, rows).await;
+    }
+    let names = async |filters: &[(&str, &str)]| {
+        let filters = filters.iter().map(|(column, value)| ((*column).into(), (*value).into())).collect();
+        store.names(RowQuery { filters, ..all() }).await
+    };
+    assert_eq!(names(&[("value", "0.399")]).await, ["0.399"]);
+    assert_eq!(names(&[("value", "1.007"), ("note", "1.7")]).await, ["1.7"]);
+    assert_eq!(names(&[("value", "1.007"), ("note", "2.7")]).await, [""; 0]);
+    assert_eq!(names(&[("value", "-0")]).await, ["0.0"]);
+    assert_eq!(names(&[("note", "2.0")]).await, ["2.0"]);
+    assert_eq!(names(&[("seen", "2026-05-02T10:00:01.399Z")]).await, ["1.399"]);
+    assert_eq!(names(&[("seen", "null")]).await, ["none"; 3]);
+    assert_eq!(names(&[("seen", "null"), ("value", "null")]).await, ["none"; 3]);
+    assert_eq!(names(&[("value", "0.4")]).await, [""; 0]);
 }
 
 async fn filters_that_make_no_sense_are_refused(store: &Subject) {

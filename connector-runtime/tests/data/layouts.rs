@@ -41,6 +41,18 @@ fn of_layout_4() -> Folder {
     written(4, include_str!("layout_4/plant.sql"))
 }
 
+/// The fifth layout was the sixth one without the filters of values.
+fn of_layout_5() -> Folder {
+    let folder = of_layout_4();
+    drop(folder.open());
+    let data = folder.data();
+    data.execute_batch(
+        "DROP TABLE \"$blooms\"; DELETE FROM \"$migrations\" WHERE number > 5; PRAGMA user_version = 5",
+    )
+    .unwrap();
+    folder
+}
+
 /// The first layout was the second one without the epoch of series.
 fn of_layout_1() -> Folder {
     let folder = of_layout_2();
@@ -63,10 +75,10 @@ fn its_rows() -> Vec<(i64, String)> {
 
 #[tokio::test]
 async fn a_store_of_an_earlier_layout_goes_on() {
-    for folder in [of_layout_1(), of_layout_2(), of_layout_3(), of_layout_4()] {
+    for folder in [of_layout_1(), of_layout_2(), of_layout_3(), of_layout_4(), of_layout_5()] {
         assert_eq!(folder.rows(), its_rows());
         let store = folder.open();
-        assert_eq!(folder.count("PRAGMA user_version"), 5);
+        assert_eq!(folder.count("PRAGMA user_version"), 6);
         assert_eq!(folder.rows(), its_rows(), "before anything is written");
         assert!(check(folder.path()).unwrap().faults.is_empty(), "{:#?}", check(folder.path()));
         assert_eq!(
@@ -87,7 +99,7 @@ async fn a_store_of_an_earlier_layout_goes_on() {
 
 #[tokio::test]
 async fn a_file_is_brought_to_the_layout_that_a_new_one_has() {
-    let old = [of_layout_2(), of_layout_3(), of_layout_4()];
+    let old = [of_layout_2(), of_layout_3(), of_layout_4(), of_layout_5()];
     old.iter().for_each(|old| drop(old.open()));
     let new = Folder::new();
     connector(&new.open(), "hall").await;
@@ -117,7 +129,7 @@ async fn a_file_is_brought_to_the_layout_that_a_new_one_has() {
 
 #[tokio::test]
 async fn views_of_users_outlive_a_new_layout() {
-    for folder in [of_layout_2(), of_layout_3(), of_layout_4()] {
+    for folder in [of_layout_2(), of_layout_3(), of_layout_4(), of_layout_5()] {
         folder.data().execute_batch("CREATE VIEW mine AS SELECT * FROM readings WHERE name = 'b'").unwrap();
         drop(folder.open());
         assert_eq!(folder.count("SELECT count(*) FROM mine"), 5);

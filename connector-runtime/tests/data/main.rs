@@ -14,3 +14,4 @@ mod statistics;
 mod stats;
 mod streams;
 mod table_reader;
+mod values;

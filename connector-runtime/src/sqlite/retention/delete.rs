@@ -87,6 +87,7 @@ fn delete_ticks(connection: &Connection, ticks: &[i64], before: Millis) -> rusql
                 let delete = format!("DELETE FROM {samples} WHERE \"$id\" BETWEEN ?1 AND ?2");
                 gone.rows += connection.prepare_cached(&delete)?.execute(span)? as u64;
                 gone.touched.push(((target, connector), number_in(last)));
+                connection.prepare_cached("DELETE FROM \"$blooms\" WHERE tick = ?1")?.execute([id])?;
             }
         }
         if is_superseded {
