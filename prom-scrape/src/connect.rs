@@ -1,7 +1,7 @@
 //! One connection: the name, TCP, TLS and HTTP's own handshake, each step told to the attempt it works for.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +15,8 @@ use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::sync::Semaphore;
+use tokio::task::{JoinHandle, JoinSet, spawn_blocking};
 use tokio_rustls::TlsConnector;
 use url::Host;
 
@@ -28,6 +29,7 @@ use crate::tls;
 pub(crate) struct Connector {
     tls: TlsConnector,
     max_head_bytes: usize,
+    lookups: Arc<Semaphore>,
 }
 
 /// A connection to one server, for one request at a time. Dropping it closes it.
@@ -42,12 +44,17 @@ enum Sender {
     Http2(http2::SendRequest<Empty<Bytes>>),
 }
 
+/// How many names are looked up at once. Each lookup blocks one of the runtime's 512 threads for that, for half a minute where no
+/// name server answers, whether or not anybody waits for it any more; others need some of them too.
+const LOOKUPS: usize = 256;
+
 /// How long one address may keep silent before the next one is tried beside it, as RFC 8305 suggests.
 const HEAD_START: Duration = Duration::from_millis(250);
 
 impl Connector {
     pub(crate) fn new(tls: ClientConfig, max_head_bytes: usize) -> Self {
-        Self { tls: TlsConnector::from(Arc::new(tls)), max_head_bytes }
+        let lookups = Arc::new(Semaphore::new(LOOKUPS));
+        Self { tls: TlsConnector::from(Arc::new(tls)), max_head_bytes, lookups }
     }
 
     /// Opens a connection to the host of the chain's current hop.
@@ -62,9 +69,8 @@ impl Connector {
             Host::Ipv6(ip) => vec![SocketAddr::from((ip, port))],
             Host::Domain(name) => {
                 progress.enter(Phase::Resolve);
-                let found = tokio::net::lookup_host((name, port)).await;
                 let unresolved = || format!("the host name of {} does not resolve", chain.place());
-                found.map_err(|e| failed(unresolved(), e.into()))?.collect()
+                self.look_up(name, port).await.map_err(|e| failed(unresolved(), e.into()))?
             }
         };
         progress.enter(Phase::Connect);
@@ -95,6 +101,16 @@ impl Connector {
         let connected =
             if over_http2 { self.http2(stream, route).await } else { self.http1(stream, route).await };
         connected.map_err(|e| no_connection(io::Error::other(e)))
+    }
+
+    async fn look_up(&self, name: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+        let permit = Arc::clone(&self.lookups).acquire_owned().await.map_err(io::Error::other)?;
+        let name = name.to_owned();
+        let addresses = spawn_blocking(move || {
+            let _permit = permit;
+            (name.as_str(), port).to_socket_addrs().map(Vec::from_iter)
+        });
+        addresses.await.map_err(io::Error::other)?
     }
 
     async fn http1(&self, stream: impl Stream, route: Route) -> Result<Connection, hyper::Error> {
@@ -191,5 +207,25 @@ impl Drop for Connection {
     fn drop(&mut self) {
         // Whatever it still waits for, nobody wants any more.
         self.driver.abort();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::task::{Context, Waker};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn no_more_names_are_looked_up_at_once_than_that() {
+        let connector = Connector::new(tls::config(&[]).unwrap(), 1 << 14);
+        let mut others = Arc::clone(&connector.lookups).acquire_many_owned(LOOKUPS as u32).await.unwrap();
+        let mut lookup = pin!(connector.look_up("localhost", 80));
+        assert!(lookup.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        assert_eq!(Arc::strong_count(&connector.lookups), 3, "no thread has been started for it");
+        drop(others.split(1));
+        assert!(lookup.await.unwrap().iter().all(|address| address.ip().is_loopback()));
+        assert_eq!(connector.lookups.available_permits(), 1);
     }
 }
