@@ -29,7 +29,7 @@ use crate::store::{Change, Changes, Claim, Claimed, RENEW_EVERY, Revision, Store
 use agenda::Agenda;
 use clock::{TimeOfDay, WallClock};
 use metrics::Metrics;
-use tick::{InFlight, SpareRows, TickTask};
+use tick::{End, InFlight, SpareRows, TickTask};
 
 /// How long a stop waits for ticks in flight before it gives them back.
 const FINISH_WITHIN: Duration = Duration::from_secs(8);
@@ -105,6 +105,9 @@ impl Runner {
                 agenda.replan(clock.now());
             }
             let free = self.options.slots.saturating_sub(in_flight.len());
+            if free == 0 {
+                in_flight.give_way(&agenda.ask_to_give_way(clock.now()));
+            }
             let due = agenda.take_due(clock.now(), free);
             if !due.is_empty() {
                 let stale = self.claim(&due, &mut agenda, &mut ticks, &in_flight, &clock).await;
@@ -113,10 +116,8 @@ impl Runner {
                 }
                 continue;
             }
-            let wait = match agenda.next_at() {
-                Some(at) if free > 0 => clock.until(at),
-                _ => clock::LONGEST_SLEEP,
-            };
+            let next = if free > 0 { agenda.next_at() } else { agenda.next_to_give_way_at() };
+            let wait = next.map_or(clock::LONGEST_SLEEP, |at| clock.until(at));
             tokio::select! {
                 () = &mut shutdown => break,
                 () = &mut changed => {
@@ -124,8 +125,10 @@ impl Runner {
                     changed = store.changed(revision);
                 }
                 Some(ended) = ticks.join_next() => {
-                    if let Ok(claim) = ended {
-                        agenda.ended(claim, clock.now());
+                    match ended {
+                        Ok((claim, End::Landed)) => agenda.ended(claim, clock.now()),
+                        Ok((claim, End::GaveWay)) => agenda.gave_way(claim, clock.now()),
+                        Err(_) => {}
                     }
                 }
                 _ = renewal.tick() => in_flight.renew(&self.store),
@@ -141,7 +144,7 @@ impl Runner {
         &self,
         due: &[Claim],
         agenda: &mut Agenda,
-        ticks: &mut JoinSet<Claim>,
+        ticks: &mut JoinSet<(Claim, End)>,
         in_flight: &Arc<InFlight>,
         clock: &WallClock,
     ) -> bool {
@@ -186,10 +189,12 @@ impl Runner {
                     };
                     let running = in_flight.enter(lease);
                     ticks.spawn(async move {
-                        if AssertUnwindSafe(task.run(running)).catch_unwind().await.is_err() {
+                        let end = AssertUnwindSafe(task.run(running)).catch_unwind().await;
+                        let end = end.unwrap_or_else(|_| {
                             tracing::error!(connector = %claim.connector, "a tick panicked: its lease has to expire");
-                        }
-                        claim
+                            End::Landed
+                        });
+                        (claim, end)
                     });
                 }
             }
@@ -241,8 +246,8 @@ impl Runner {
     }
 
     /// Waits for the ticks in flight, and gives back those that do not end in time.
-    async fn drain(&self, mut ticks: JoinSet<Claim>, in_flight: &Arc<InFlight>) {
-        let all_ended = async |ticks: &mut JoinSet<Claim>| while ticks.join_next().await.is_some() {};
+    async fn drain(&self, mut ticks: JoinSet<(Claim, End)>, in_flight: &Arc<InFlight>) {
+        let all_ended = async |ticks: &mut JoinSet<(Claim, End)>| while ticks.join_next().await.is_some() {};
         let renewing = async {
             let mut renewal = interval(RENEW_EVERY);
             loop {

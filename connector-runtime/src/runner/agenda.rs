@@ -2,7 +2,7 @@
 //!
 //! No clock inside: each call is told the time, in milliseconds since the Unix epoch.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use connector_core::Configured;
@@ -23,8 +23,9 @@ const EARLY: Millis = 100;
 /// So many ticks at once share enough: none of them begins early for more.
 const ENOUGH: usize = 32;
 
-/// A connector whose last tick took so long is slow. Half of the slots are for others, as far as there are as many: a target that
-/// does not answer keeps its slot until time has run out for each of its tries, and many of them would leave none.
+/// A connector whose last tick took so long, or whose tick runs for so long, is slow. Half of the slots are for others, as far as
+/// there are as many: a target that does not answer keeps its slot until time has run out for each of its tries, and many of them
+/// would leave none.
 const SLOW: Millis = 1_000;
 
 pub(super) struct Agenda {
@@ -32,17 +33,16 @@ pub(super) struct Agenda {
     /// What is due of connectors that are not slow, and of those that are.
     quick: BTreeSet<(Millis, Uuid)>,
     slow: BTreeSet<(Millis, Uuid)>,
-    running: HashMap<Uuid, Running>,
-    /// How many of those are slow.
-    slow_running: usize,
+    /// What is running, and when it began.
+    running: HashMap<Uuid, Millis>,
+    /// Those of them that are not slow, by when they began.
+    quick_running: BTreeSet<(Millis, Uuid)>,
+    /// Those of them that were not known to be slow until they were, by when they began.
+    found_slow: BTreeSet<(Millis, Uuid)>,
+    /// Those of them that were asked to give way.
+    asked: HashSet<Uuid>,
     slots: usize,
     skipped: Counter,
-}
-
-#[derive(Clone, Copy)]
-struct Running {
-    began: Millis,
-    is_slow: bool,
 }
 
 struct Entry {
@@ -88,7 +88,9 @@ impl Agenda {
             quick: BTreeSet::new(),
             slow: BTreeSet::new(),
             running: HashMap::new(),
-            slow_running: 0,
+            quick_running: BTreeSet::new(),
+            found_slow: BTreeSet::new(),
+            asked: HashSet::new(),
             slots,
             skipped,
         }
@@ -121,9 +123,44 @@ impl Agenda {
 
     /// How many more slow connectors may run.
     fn slow_left(&self) -> usize {
-        let others = self.quick.len() + self.running.len() - self.slow_running;
-        let kept = others.min(self.slots / 2);
-        (self.slots - kept).saturating_sub(self.slow_running)
+        self.slow_slots().saturating_sub(self.running.len() - self.quick_running.len())
+    }
+
+    /// How many slow connectors may run.
+    fn slow_slots(&self) -> usize {
+        self.slots - (self.quick.len() + self.quick_running.len()).min(self.slots / 2)
+    }
+
+    /// Where others are due and all slots are taken: which ticks are to give way to them, as they have run for long, and there are
+    /// more such ticks than may run. Each of them is asked once, and answers with [`gave_way`](Self::gave_way), or ends.
+    pub(super) fn ask_to_give_way(&mut self, now: Millis) -> Vec<Uuid> {
+        while let Some(&(began, id)) = self.quick_running.first()
+            && now - began >= SLOW
+        {
+            self.quick_running.pop_first();
+            self.found_slow.insert((began, id));
+        }
+        let waiting = self.quick.range(..=(now, Uuid::max())).take(self.slots).count();
+        let count = self.too_many_slow().min(waiting.saturating_sub(self.asked.len()));
+        // The latest have the longest to go.
+        let latest: Vec<Uuid> =
+            std::iter::from_fn(|| self.found_slow.pop_last()).take(count).map(|(_, id)| id).collect();
+        self.asked.extend(&latest);
+        latest
+    }
+
+    /// When the next tick may have to give way, if all slots are taken for so long.
+    pub(super) fn next_to_give_way_at(&self) -> Option<Millis> {
+        let (waits_from, _) = self.quick.iter().nth(self.asked.len())?;
+        if self.too_many_slow() > 0 && !self.found_slow.is_empty() {
+            return Some(*waits_from);
+        }
+        self.quick_running.first().map(|(began, _)| (began + SLOW).max(*waits_from))
+    }
+
+    /// How many more slow connectors run than may, but for those that were asked to give way.
+    fn too_many_slow(&self) -> usize {
+        (self.running.len() - self.quick_running.len() - self.asked.len()).saturating_sub(self.slow_slots())
     }
 
     /// Takes out up to `limit` ticks that are due, and where one is, those that may begin with it. Each is answered with
@@ -180,8 +217,10 @@ impl Agenda {
         now: Millis,
     ) -> Option<(Assignment, Configured, Duration)> {
         let entry = self.entries.get_mut(&claim.connector)?;
-        self.running.insert(claim.connector, Running { began: now, is_slow: entry.is_slow });
-        self.slow_running += usize::from(entry.is_slow);
+        self.running.insert(claim.connector, now);
+        if !entry.is_slow {
+            self.quick_running.insert((now, claim.connector));
+        }
         if entry.recheck.is_some_and(|due| due.scheduled_for <= claim.scheduled_for) {
             entry.recheck = None;
         }
@@ -192,8 +231,7 @@ impl Agenda {
 
     /// A tick that was granted has ended.
     pub(super) fn ended(&mut self, claim: Claim, now: Millis) {
-        let Some(Running { began, is_slow }) = self.running.remove(&claim.connector) else { return };
-        self.slow_running -= usize::from(is_slow);
+        let Some(began) = self.end(claim.connector) else { return };
         if let Some(entry) = self.entries.get_mut(&claim.connector) {
             entry.is_slow = now - began >= SLOW;
             entry.assignment.triggers.retain(|bucket| *bucket != claim.scheduled_for);
@@ -205,6 +243,25 @@ impl Agenda {
             }
             self.plan(claim.connector, now);
         }
+    }
+
+    /// A tick that was granted has given way to others. It is due again, as slow as it is.
+    pub(super) fn gave_way(&mut self, claim: Claim, now: Millis) {
+        if self.end(claim.connector).is_some()
+            && let Some(entry) = self.entries.get_mut(&claim.connector)
+        {
+            entry.is_slow = true;
+            self.again(claim, now, now);
+        }
+    }
+
+    /// When a tick began that is not running any more.
+    fn end(&mut self, connector: Uuid) -> Option<Millis> {
+        let began = self.running.remove(&connector)?;
+        self.quick_running.remove(&(began, connector));
+        self.found_slow.remove(&(began, connector));
+        self.asked.remove(&connector);
+        Some(began)
     }
 
     /// The claim was not granted, because that bucket has been run.

@@ -10,6 +10,7 @@ use connector_core::{
 };
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::time::{Instant, sleep};
+use uuid::Uuid;
 
 use super::clock::TimeOfDay;
 use super::metrics::Metrics;
@@ -24,9 +25,27 @@ const WRITE_FOR_AT_LEAST: Duration = Duration::from_secs(2);
 /// How many bytes of an error are kept with the record of a tick: its source has a say in how long it is.
 const LONGEST_ERROR: usize = 4 << 10;
 
+/// What a tick that is in flight may be told.
+#[derive(Clone, Default)]
+struct Signals {
+    /// To stop.
+    cancellation: Cancellation,
+    /// To leave its slot to others, unless its source has done its part.
+    give_way: Cancellation,
+}
+
+/// How a tick left its slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// Whatever came of it is in the store, or cannot be.
+    Landed,
+    /// Others needed it.
+    GaveWay,
+}
+
 /// The leases that a runner holds, and how to stop the ticks that run under them.
 pub(super) struct InFlight {
-    ticks: Mutex<HashMap<Lease, Cancellation>>,
+    ticks: Mutex<HashMap<Lease, Signals>>,
     count: Gauge,
 }
 
@@ -38,10 +57,10 @@ impl InFlight {
 
     /// Takes a tick in, until the returned guard is dropped.
     pub(super) fn enter(self: &Arc<Self>, lease: Lease) -> Running {
-        let cancellation = Cancellation::new();
-        self.lock().insert(lease, cancellation.clone());
+        let signals = Signals::default();
+        self.lock().insert(lease, signals.clone());
         self.count.inc();
-        Running { in_flight: Arc::clone(self), lease, cancellation }
+        Running { in_flight: Arc::clone(self), lease, signals }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -49,7 +68,17 @@ impl InFlight {
     }
 
     pub(super) fn cancel_all(&self) {
-        self.lock().values().for_each(Cancellation::cancel);
+        self.lock().values().for_each(|signals| signals.cancellation.cancel());
+    }
+
+    /// Tells the ticks of some connectors to leave their slots to others.
+    pub(super) fn give_way(&self, connectors: &[Uuid]) {
+        if connectors.is_empty() {
+            return;
+        }
+        let ticks = self.lock();
+        let told = ticks.iter().filter(|(lease, _)| connectors.contains(&lease.connector));
+        told.for_each(|(_, signals)| signals.give_way.cancel());
     }
 
     /// Renews all leases, in the background, and stops the ticks whose lease is lost.
@@ -64,8 +93,8 @@ impl InFlight {
                 Ok(held) => {
                     let ticks = in_flight.lock();
                     for (lease, _) in leases.iter().zip(held).filter(|(_, held)| !held) {
-                        if let Some(cancellation) = ticks.get(lease) {
-                            cancellation.cancel();
+                        if let Some(signals) = ticks.get(lease) {
+                            signals.cancellation.cancel();
                         }
                     }
                 }
@@ -74,7 +103,7 @@ impl InFlight {
         });
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Lease, Cancellation>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Lease, Signals>> {
         self.ticks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -83,7 +112,7 @@ impl InFlight {
 pub(super) struct Running {
     in_flight: Arc<InFlight>,
     lease: Lease,
-    cancellation: Cancellation,
+    signals: Signals,
 }
 
 impl Drop for Running {
@@ -157,23 +186,34 @@ pub(super) struct TickTask {
 
 impl TickTask {
     /// Runs the tick and lands what comes of it.
-    pub(super) async fn run(self, running: Running) {
+    pub(super) async fn run(self, running: Running) -> End {
         let give_up_at = Instant::now() + self.next_due.max(WRITE_FOR_AT_LEAST);
         let scheduled_for =
             DateTime::<Utc>::from_timestamp_millis(self.lease.scheduled_for).unwrap_or_default();
-        let cancellation = running.cancellation.clone();
+        let Signals { cancellation, give_way } = running.signals.clone();
         let context =
             TickContext::new(scheduled_for, self.next_due, Arc::clone(&self.secrets), cancellation.clone());
         let mut rows = self.spare.take(self.source.schema());
         let result = tokio::select! {
             biased;
-            result = self.source.tick(&context, &mut rows) => Some(result),
-            () = cancellation.cancelled() => None,
+            result = self.source.tick(&context, &mut rows) => result.map_err(Some),
+            () = cancellation.cancelled() => Err(None),
+            () = give_way.cancelled() => Err(None),
         };
         let (outcome, error) = match result {
-            Some(Ok(())) => (Outcome::Committed, None),
-            Some(Err(error)) => (class(&error), Some(clipped(chain(&error)))),
-            None => (Outcome::Abandoned, Some("the runner gave the tick back before it ended".to_owned())),
+            Ok(()) => (Outcome::Committed, None),
+            Err(Some(error)) => (class(&error), Some(clipped(chain(&error)))),
+            Err(None) if cancellation.is_cancelled() => {
+                (Outcome::Abandoned, Some("the runner gave the tick back before it ended".to_owned()))
+            }
+            Err(None) => {
+                let error = "it took long, and others waited for its slot: it begins again when one is free";
+                (Outcome::Abandoned, Some(error.to_owned()))
+            }
+        };
+        let end = match outcome {
+            Outcome::Abandoned if !cancellation.is_cancelled() => End::GaveWay,
+            _ => End::Landed,
         };
         let (landed, rows) = match outcome {
             Outcome::Committed => {
@@ -193,6 +233,7 @@ impl TickTask {
         };
         fail_point!("ticked");
         self.land(FinishedTick { lease: self.lease, record, rows }, &cancellation, give_up_at).await;
+        end
     }
 
     /// Writes the tick's end. Rows that could not be written are tried again rather than fetched again.

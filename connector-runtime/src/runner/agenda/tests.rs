@@ -274,3 +274,44 @@ fn slow_connectors_have_the_slots_that_no_others_are_there_for() {
     run(&mut agenda, 700 + SLOW).iter().for_each(|claim| agenda.ended(*claim, 700 + SLOW));
     assert_eq!(run(&mut agenda, INTERVAL + 500).len(), SLOTS - 1);
 }
+
+#[test]
+fn ticks_that_turn_out_to_be_slow_give_way_to_others_as_far_as_they_are_too_many() {
+    let silent: Vec<_> = at_offset(500, INTERVAL).take(SLOTS).collect();
+    let mut agenda = agenda_of(silent.into_iter().chain(at_offset(900, INTERVAL).take(3)), 0);
+    let claims = agenda.take_due(500, SLOTS);
+    claims.iter().for_each(|claim| assert!(agenda.granted(*claim, 500).is_some()));
+    // Others are due at 900, and begin early by as much as that.
+    assert_eq!(agenda.next_to_give_way_at(), Some(500 + SLOW));
+    assert!(agenda.ask_to_give_way(499 + SLOW).is_empty(), "they have not run for long");
+    let asked = agenda.ask_to_give_way(500 + SLOW);
+    assert_eq!(asked.len(), SLOTS / 2, "half of the slots are theirs");
+    assert!(agenda.ask_to_give_way(501 + SLOW).is_empty(), "each is asked once");
+    assert_eq!(agenda.next_to_give_way_at(), None);
+
+    // One ends by itself, and one gives way: it is due again, after what else is.
+    let of = |id: Uuid| *claims.iter().find(|claim| claim.connector == id).unwrap();
+    agenda.ended(of(asked[0]), 510 + SLOW);
+    agenda.gave_way(of(asked[1]), 510 + SLOW);
+    let quick = agenda.take_due(510 + SLOW, 2);
+    assert!(quick.iter().all(|claim| !claims.contains(claim)) && quick.len() == 2, "{quick:?}");
+    quick.iter().for_each(|claim| assert!(agenda.granted(*claim, 510 + SLOW).is_some()));
+    assert_eq!(agenda.next_at(), Some(900), "no slot is left for another slow one");
+    // When one of the two others ends, the bucket of the one that gave way is run.
+    let left = claims.iter().find(|claim| !asked.contains(&claim.connector)).unwrap();
+    agenda.ended(*left, 520 + SLOW);
+    let third = agenda.take_due(520 + SLOW, 9);
+    assert_eq!(third.len(), 2);
+    assert!(third.contains(&of(asked[1])), "{third:?}");
+}
+
+#[test]
+fn no_tick_gives_way_where_nobody_waits() {
+    let mut agenda =
+        agenda_of(at_offset(500, INTERVAL).take(SLOTS).chain(at_offset(9_000, INTERVAL).take(1)), 0);
+    let claims = agenda.take_due(500, SLOTS);
+    claims.iter().for_each(|claim| assert!(agenda.granted(*claim, 500).is_some()));
+    assert!(agenda.ask_to_give_way(8_999).is_empty());
+    assert_eq!(agenda.next_to_give_way_at(), Some(9_000));
+    assert_eq!(agenda.ask_to_give_way(9_000).len(), 1);
+}
