@@ -126,8 +126,8 @@ impl Runner {
                 }
                 Some(ended) = ticks.join_next() => {
                     match ended {
-                        Ok((claim, End::Landed)) => agenda.ended(claim, clock.now()),
                         Ok((claim, End::GaveWay)) => agenda.gave_way(claim, clock.now()),
+                        Ok((claim, end)) => agenda.ended(claim, end == End::Committed, clock.now()),
                         Err(_) => {}
                     }
                 }
@@ -192,7 +192,7 @@ impl Runner {
                         let end = AssertUnwindSafe(task.run(running)).catch_unwind().await;
                         let end = end.unwrap_or_else(|_| {
                             tracing::error!(connector = %claim.connector, "a tick panicked: its lease has to expire");
-                            End::Landed
+                            End::Failed
                         });
                         (claim, end)
                     });

@@ -2,7 +2,9 @@
 //!
 //! No clock inside: each call is told the time, in milliseconds since the Unix epoch.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+mod slots;
+
+use std::collections::HashMap;
 use std::time::Duration;
 
 use connector_core::Configured;
@@ -12,6 +14,7 @@ use uuid::Uuid;
 use crate::model::{Millis, State};
 use crate::schedule::{self, Due};
 use crate::store::{Assignment, Claim};
+use slots::{Pace, Slots};
 
 /// How soon to try a trigger again whose connector another runner has.
 const TRIGGER_RETRY: Millis = 250;
@@ -23,25 +26,9 @@ const EARLY: Millis = 100;
 /// So many ticks at once share enough: none of them begins early for more.
 const ENOUGH: usize = 32;
 
-/// A connector whose last tick took so long, or whose tick runs for so long, is slow. Half of the slots are for others, as far as
-/// there are as many: a target that does not answer keeps its slot until time has run out for each of its tries, and many of them
-/// would leave none.
-const SLOW: Millis = 1_000;
-
 pub(super) struct Agenda {
     entries: HashMap<Uuid, Entry>,
-    /// What is due of connectors that are not slow, and of those that are.
-    quick: BTreeSet<(Millis, Uuid)>,
-    slow: BTreeSet<(Millis, Uuid)>,
-    /// What is running, and when it began.
-    running: HashMap<Uuid, Millis>,
-    /// Those of them that are not slow, by when they began.
-    quick_running: BTreeSet<(Millis, Uuid)>,
-    /// Those of them that were not known to be slow until they were, by when they began.
-    found_slow: BTreeSet<(Millis, Uuid)>,
-    /// Those of them that were asked to give way.
-    asked: HashSet<Uuid>,
-    slots: usize,
+    slots: Slots,
     skipped: Counter,
 }
 
@@ -56,7 +43,7 @@ struct Entry {
     recheck: Option<Due>,
     /// No trigger before that time.
     triggers_from: Millis,
-    is_slow: bool,
+    pace: Pace,
 }
 
 #[derive(Clone, Copy)]
@@ -83,29 +70,19 @@ impl Entry {
 impl Agenda {
     /// Knows no connector yet. `skipped` counts the buckets that pass before they can be run.
     pub(super) fn new(slots: usize, skipped: Counter) -> Self {
-        Self {
-            entries: HashMap::new(),
-            quick: BTreeSet::new(),
-            slow: BTreeSet::new(),
-            running: HashMap::new(),
-            quick_running: BTreeSet::new(),
-            found_slow: BTreeSet::new(),
-            asked: HashSet::new(),
-            slots,
-            skipped,
-        }
+        Self { entries: HashMap::new(), slots: Slots::new(slots), skipped }
     }
 
     /// Takes in a connector that is new or has changed.
     pub(super) fn put(&mut self, assignment: Assignment, source: Configured, now: Millis) {
         let id = assignment.id;
-        let is_slow = self.entries.get(&id).is_some_and(|entry| entry.is_slow);
-        let running = self.running.contains_key(&id);
+        let pace = self.entries.get(&id).map(|entry| entry.pace).unwrap_or_default();
+        let running = self.slots.is_running(id);
         let recheck = assignment.leased.filter(|_| !running).map(|(bucket, left)| later(bucket, now, left));
         self.remove_from_queue(id);
         let (wish, claimed) = (None, None);
         self.entries
-            .insert(id, Entry { assignment, source, wish, claimed, recheck, triggers_from: now, is_slow });
+            .insert(id, Entry { assignment, source, wish, claimed, recheck, triggers_from: now, pace });
         self.plan(id, now);
     }
 
@@ -117,50 +94,18 @@ impl Agenda {
 
     /// The earliest time at which something is due that may run.
     pub(super) fn next_at(&self) -> Option<Millis> {
-        let slow = self.slow.first().filter(|_| self.slow_left() > 0);
-        self.quick.first().into_iter().chain(slow).map(|(at, _)| *at).min()
+        self.slots.next_at()
     }
 
-    /// How many more slow connectors may run.
-    fn slow_left(&self) -> usize {
-        self.slow_slots().saturating_sub(self.running.len() - self.quick_running.len())
-    }
-
-    /// How many slow connectors may run.
-    fn slow_slots(&self) -> usize {
-        self.slots - (self.quick.len() + self.quick_running.len()).min(self.slots / 2)
-    }
-
-    /// Where others are due and all slots are taken: which ticks are to give way to them, as they have run for long, and there are
-    /// more such ticks than may run. Each of them is asked once, and answers with [`gave_way`](Self::gave_way), or ends.
+    /// Where others are due and all slots are taken: the connectors whose ticks are to give way to them. Each of them is asked
+    /// once, and answers with [`gave_way`](Self::gave_way), or ends.
     pub(super) fn ask_to_give_way(&mut self, now: Millis) -> Vec<Uuid> {
-        while let Some(&(began, id)) = self.quick_running.first()
-            && now - began >= SLOW
-        {
-            self.quick_running.pop_first();
-            self.found_slow.insert((began, id));
-        }
-        let waiting = self.quick.range(..=(now, Uuid::max())).take(self.slots).count();
-        let count = self.too_many_slow().min(waiting.saturating_sub(self.asked.len()));
-        // The latest have the longest to go.
-        let latest: Vec<Uuid> =
-            std::iter::from_fn(|| self.found_slow.pop_last()).take(count).map(|(_, id)| id).collect();
-        self.asked.extend(&latest);
-        latest
+        self.slots.ask_to_give_way(now)
     }
 
     /// When the next tick may have to give way, if all slots are taken for so long.
     pub(super) fn next_to_give_way_at(&self) -> Option<Millis> {
-        let (waits_from, _) = self.quick.iter().nth(self.asked.len())?;
-        if self.too_many_slow() > 0 && !self.found_slow.is_empty() {
-            return Some(*waits_from);
-        }
-        self.quick_running.first().map(|(began, _)| (began + SLOW).max(*waits_from))
-    }
-
-    /// How many more slow connectors run than may, but for those that were asked to give way.
-    fn too_many_slow(&self) -> usize {
-        (self.running.len() - self.quick_running.len() - self.asked.len()).saturating_sub(self.slow_slots())
+        self.slots.next_to_give_way_at()
     }
 
     /// Takes out up to `limit` ticks that are due, and where one is, those that may begin with it. Each is answered with
@@ -172,7 +117,7 @@ impl Agenda {
         }
         for (at, id) in self.due_or_early(now, limit) {
             let Some(entry) = self.entries.get_mut(&id) else { continue };
-            if entry.is_slow { &mut self.slow } else { &mut self.quick }.remove(&(at, id));
+            self.slots.queue(entry.pace).remove(&(at, id));
             let Some(wish) = entry.wish.take() else { continue };
             let interval = entry.assignment.spec.schedule_ms;
             let scheduled_for = wish.due.scheduled_for;
@@ -192,22 +137,14 @@ impl Agenda {
     }
 
     fn due_or_early(&self, now: Millis, limit: usize) -> Vec<(Millis, Uuid)> {
-        let mut places: Vec<_> = self.soon(&self.quick, now).take(limit).collect();
-        places.extend(self.soon(&self.slow, now).take(limit.min(self.slow_left())));
-        places.sort_unstable();
-        places.truncate(limit);
+        let is_soon = |(at, id): &(Millis, Uuid)| {
+            let wish = self.entries.get(id).and_then(|entry| entry.wish);
+            *at <= now || wish.is_some_and(|wish| wish.from <= now)
+        };
+        let mut places = self.slots.first_until(now + EARLY, is_soon, limit);
         let enough = places.iter().enumerate().take_while(|(before, (at, _))| *at <= now || *before < ENOUGH);
         places.truncate(enough.count());
         places
-    }
-
-    /// What is due in a queue, or may begin early.
-    fn soon(&self, queue: &BTreeSet<(Millis, Uuid)>, now: Millis) -> impl Iterator<Item = (Millis, Uuid)> {
-        let may_begin = move |id: &Uuid| {
-            self.entries.get(id).and_then(|entry| entry.wish).is_some_and(|wish| wish.from <= now)
-        };
-        let soon = queue.range(..=(now + EARLY, Uuid::max())).copied();
-        soon.filter(move |(at, id)| *at <= now || may_begin(id))
     }
 
     /// The claim was granted: what to run, and how long until the connector's next tick is due.
@@ -217,10 +154,7 @@ impl Agenda {
         now: Millis,
     ) -> Option<(Assignment, Configured, Duration)> {
         let entry = self.entries.get_mut(&claim.connector)?;
-        self.running.insert(claim.connector, now);
-        if !entry.is_slow {
-            self.quick_running.insert((now, claim.connector));
-        }
+        self.slots.begin(claim.connector, entry.pace, now);
         if entry.recheck.is_some_and(|due| due.scheduled_for <= claim.scheduled_for) {
             entry.recheck = None;
         }
@@ -229,11 +163,11 @@ impl Agenda {
         Some((entry.assignment.clone(), entry.source.clone(), left))
     }
 
-    /// A tick that was granted has ended.
-    pub(super) fn ended(&mut self, claim: Claim, now: Millis) {
-        let Some(began) = self.end(claim.connector) else { return };
+    /// A tick that was granted has ended, and committed or not.
+    pub(super) fn ended(&mut self, claim: Claim, committed: bool, now: Millis) {
+        let Some(began) = self.slots.end(claim.connector) else { return };
         if let Some(entry) = self.entries.get_mut(&claim.connector) {
-            entry.is_slow = now - began >= SLOW;
+            entry.pace = Pace::of(now - began, committed);
             entry.assignment.triggers.retain(|bucket| *bucket != claim.scheduled_for);
             let Assignment { generation, spec, state, .. } = &entry.assignment;
             if !claim.triggered && claim.generation == *generation && *state == State::Active {
@@ -245,23 +179,14 @@ impl Agenda {
         }
     }
 
-    /// A tick that was granted has given way to others. It is due again, as slow as it is.
+    /// A tick that was granted has given way to others. It is due again, among the silent ones.
     pub(super) fn gave_way(&mut self, claim: Claim, now: Millis) {
-        if self.end(claim.connector).is_some()
+        if self.slots.end(claim.connector).is_some()
             && let Some(entry) = self.entries.get_mut(&claim.connector)
         {
-            entry.is_slow = true;
+            entry.pace = Pace::Silent;
             self.again(claim, now, now);
         }
-    }
-
-    /// When a tick began that is not running any more.
-    fn end(&mut self, connector: Uuid) -> Option<Millis> {
-        let began = self.running.remove(&connector)?;
-        self.quick_running.remove(&(began, connector));
-        self.found_slow.remove(&(began, connector));
-        self.asked.remove(&connector);
-        Some(began)
     }
 
     /// The claim was not granted, because that bucket has been run.
@@ -312,7 +237,7 @@ impl Agenda {
     fn plan(&mut self, id: Uuid, now: Millis) {
         self.remove_from_queue(id);
         let Some(entry) = self.entries.get_mut(&id) else { return };
-        if self.running.contains_key(&id) || entry.assignment.state != State::Active {
+        if self.slots.is_running(id) || entry.assignment.state != State::Active {
             return;
         }
         let interval = entry.assignment.spec.schedule_ms;
@@ -331,14 +256,14 @@ impl Agenda {
             wish = Wish { due, from: due.due_at, triggered: true };
         }
         entry.wish = Some(wish);
-        if entry.is_slow { &mut self.slow } else { &mut self.quick }.insert((wish.due.due_at, id));
+        self.slots.queue(entry.pace).insert((wish.due.due_at, id));
     }
 
     fn remove_from_queue(&mut self, id: Uuid) {
         if let Some(entry) = self.entries.get_mut(&id)
             && let Some(wish) = entry.wish.take()
         {
-            if entry.is_slow { &mut self.slow } else { &mut self.quick }.remove(&(wish.due.due_at, id));
+            self.slots.queue(entry.pace).remove(&(wish.due.due_at, id));
         }
     }
 }

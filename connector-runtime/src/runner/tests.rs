@@ -168,7 +168,7 @@ async fn a_tick_that_panics_outside_its_connector_costs_no_more_than_its_lease()
     stage.end().await;
 }
 
-/// Gives up after so many milliseconds, as on a source that does not answer.
+/// Takes so many milliseconds, and gives up then, unless its source answers after all.
 struct Silent;
 
 impl Connector for Silent {
@@ -184,33 +184,46 @@ impl Connector for Silent {
     }
 
     async fn tick(&self, tick: &Tick<'_, Value>, _: &mut Rows) -> Result<(), TickError> {
-        sleep(Duration::from_millis(tick.config()["gives_up_after"].as_u64().unwrap())).await;
-        Err(TickError::transient("it does not answer"))
+        sleep(Duration::from_millis(tick.config()["takes"].as_u64().unwrap())).await;
+        if tick.config()["answers"] == true {
+            Ok(())
+        } else {
+            Err(TickError::transient("it does not answer"))
+        }
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn sources_that_do_not_answer_do_not_hold_up_the_others_for_long() {
-    const SILENT: u32 = 400;
+    const SILENT: usize = 400;
 
     let stage = Stage::begin(|passed, _| START + passed).await;
-    for n in 0..SILENT {
+    let create = async |name: String, config| {
         let mut spec = stage.store.get(stage.connector).await.unwrap().unwrap().spec;
-        (spec.name, spec.type_id) = (format!("silent {n}"), "silent".to_owned());
-        (spec.schedule_ms, spec.config) = (15 * INTERVAL, json!({ "gives_up_after": 20_000 }));
-        stage.store.create(spec, &Silent.schema()).await.unwrap();
+        (spec.name, spec.type_id) = (name, "silent".to_owned());
+        (spec.schedule_ms, spec.config) = (15 * INTERVAL, config);
+        stage.store.create(spec, &Silent.schema()).await.unwrap().id
+    };
+    let slow = create("slow".to_owned(), json!({ "takes": 3_000, "answers": true })).await;
+    stage.pass(20).await;
+    for n in 0..SILENT {
+        create(format!("silent {n}"), json!({ "takes": 20_000 })).await;
     }
     // Nothing is known of them yet, so each keeps a slot for a second.
     let at_first = stage.pass(20).await.len();
     assert!(at_first >= 15, "{at_first}");
     assert_eq!(stage.pass(60).await.len(), 60);
-    // Those that gave way are tried for as long as their sources take.
-    sleep(Duration::from_secs(60)).await;
+    // They are tried again for as long as they take, and one that is slow and answers has a slot beside them.
+    stage.pass(60).await;
     let mut given_up = 0;
     for silent in stage.store.list(None, usize::MAX).await.unwrap() {
         given_up += usize::from(silent.last_error.as_deref() == Some("it does not answer"));
     }
     assert!(given_up >= 100, "{given_up}");
+    let slow = stage.store.ticks(slow, usize::MAX).await.unwrap();
+    let committed = slow.iter().filter(|tick| tick.outcome == Outcome::Committed).count();
+    // But for the bucket in which nothing was known of them.
+    assert!(committed >= 160 / 15 - 1, "{slow:?}");
     stage.end().await;
 }
 

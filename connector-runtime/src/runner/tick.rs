@@ -37,8 +37,10 @@ struct Signals {
 /// How a tick left its slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
-    /// Whatever came of it is in the store, or cannot be.
-    Landed,
+    /// Its source gave rows.
+    Committed,
+    /// It did not.
+    Failed,
     /// Others needed it.
     GaveWay,
 }
@@ -212,8 +214,9 @@ impl TickTask {
             }
         };
         let end = match outcome {
+            Outcome::Committed => End::Committed,
             Outcome::Abandoned if !cancellation.is_cancelled() => End::GaveWay,
-            _ => End::Landed,
+            _ => End::Failed,
         };
         let (landed, rows) = match outcome {
             Outcome::Committed => {

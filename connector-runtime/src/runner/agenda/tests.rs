@@ -3,6 +3,7 @@
 use connector_core::{Column, ColumnType, Connector, Registry, Rows, Schema, Tick, TickError};
 use serde_json::{Value, json};
 
+use super::slots::SLOW;
 use super::*;
 use crate::model::ConnectorSpec;
 
@@ -77,7 +78,7 @@ fn what_is_due_soon_begins_with_what_is_due_and_no_bucket_twice() {
     // One ends before it was due, one was not granted: their buckets are done with.
     let (_, _, left) = agenda.granted(claims[1], 500).unwrap();
     assert_eq!(left, Duration::from_millis(INTERVAL as u64 + 100));
-    agenda.ended(claims[1], 520);
+    agenda.ended(claims[1], true, 520);
     agenda.done(claims[0], 520);
     assert_eq!(agenda.next_at(), Some(650));
     assert_eq!(taken(&mut agenda, 650).len(), 1);
@@ -148,7 +149,7 @@ fn a_connector_ticks_once_a_bucket_and_never_overlaps() {
     assert_eq!(left, Duration::from_millis(INTERVAL as u64));
     assert_eq!(agenda.next_at(), None);
     // It overran into the next bucket but one: the buckets between are not made up for.
-    agenda.ended(claim, at + 2 * INTERVAL + 1);
+    agenda.ended(claim, true, at + 2 * INTERVAL + 1);
     assert_eq!(agenda.next_at(), Some(at + 3 * INTERVAL));
     assert_eq!(agenda.skipped.get(), 2);
 }
@@ -194,7 +195,7 @@ fn a_trigger_comes_first_and_is_tried_again_soon_when_held() {
     assert_eq!(agenda.next_at(), Some(5 + TRIGGER_RETRY));
     let claim = agenda.take_due(5 + TRIGGER_RETRY, 9)[0];
     agenda.granted(claim, 300).unwrap();
-    agenda.ended(claim, 400);
+    agenda.ended(claim, true, 400);
     assert!(!agenda.take_due(i64::MAX / 2, 0).iter().any(|c| c.triggered));
     assert!(agenda.next_at().unwrap() > 400);
 }
@@ -241,21 +242,21 @@ fn slow_connectors_leave_half_of_the_slots_to_others() {
     // Nothing is known of them yet.
     let first = run(&mut agenda, 500, 3);
     assert_eq!(connectors(&first), slow_ids);
-    first.iter().for_each(|claim| agenda.ended(*claim, 500 + SLOW));
+    first.iter().for_each(|claim| agenda.ended(*claim, true, 500 + SLOW));
     let others = run(&mut agenda, 600 + SLOW, SLOTS);
     assert_eq!(connectors(&others), quick_ids);
-    others.iter().for_each(|claim| agenda.ended(*claim, 600 + 2 * SLOW - 1));
+    others.iter().for_each(|claim| agenda.ended(*claim, true, 600 + 2 * SLOW - 1));
 
     let claims = run(&mut agenda, INTERVAL + 700, SLOTS);
     assert_eq!(connectors(&claims), [&slow_ids[..2], &quick_ids[..2]].concat());
     // With a slot free, what is due next is none of the slow ones, though one has been due for longest.
-    agenda.ended(claims[3], INTERVAL + 710);
+    agenda.ended(claims[3], true, INTERVAL + 710);
     assert_eq!(agenda.next_at(), Some(INTERVAL + 600));
     assert_eq!(connectors(&run(&mut agenda, INTERVAL + 710, 1)), quick_ids[2..]);
     assert_eq!(agenda.next_at(), Some(2 * INTERVAL + 600));
     assert!(run(&mut agenda, INTERVAL + 800, 1).is_empty());
     // One that was quick this time counts as quick, and a place for a slow one is free.
-    agenda.ended(claims[0], INTERVAL + 900);
+    agenda.ended(claims[0], true, INTERVAL + 900);
     assert_eq!(agenda.next_at(), Some(INTERVAL + 500));
     assert_eq!(connectors(&run(&mut agenda, INTERVAL + 900, SLOTS)), slow_ids[2..]);
     assert_eq!(connectors(&run(&mut agenda, 2 * INTERVAL + 500, 1)), slow_ids[..1]);
@@ -270,8 +271,8 @@ fn slow_connectors_have_the_slots_that_no_others_are_there_for() {
         claims.iter().for_each(|claim| assert!(agenda.granted(*claim, now).is_some()));
         claims
     };
-    run(&mut agenda, 500).iter().for_each(|claim| agenda.ended(*claim, 500 + SLOW));
-    run(&mut agenda, 700 + SLOW).iter().for_each(|claim| agenda.ended(*claim, 700 + SLOW));
+    run(&mut agenda, 500).iter().for_each(|claim| agenda.ended(*claim, true, 500 + SLOW));
+    run(&mut agenda, 700 + SLOW).iter().for_each(|claim| agenda.ended(*claim, true, 700 + SLOW));
     assert_eq!(run(&mut agenda, INTERVAL + 500).len(), SLOTS - 1);
 }
 
@@ -291,7 +292,7 @@ fn ticks_that_turn_out_to_be_slow_give_way_to_others_as_far_as_they_are_too_many
 
     // One ends by itself, and one gives way: it is due again, after what else is.
     let of = |id: Uuid| *claims.iter().find(|claim| claim.connector == id).unwrap();
-    agenda.ended(of(asked[0]), 510 + SLOW);
+    agenda.ended(of(asked[0]), false, 510 + SLOW);
     agenda.gave_way(of(asked[1]), 510 + SLOW);
     let quick = agenda.take_due(510 + SLOW, 2);
     assert!(quick.iter().all(|claim| !claims.contains(claim)) && quick.len() == 2, "{quick:?}");
@@ -299,7 +300,7 @@ fn ticks_that_turn_out_to_be_slow_give_way_to_others_as_far_as_they_are_too_many
     assert_eq!(agenda.next_at(), Some(900), "no slot is left for another slow one");
     // When one of the two others ends, the bucket of the one that gave way is run.
     let left = claims.iter().find(|claim| !asked.contains(&claim.connector)).unwrap();
-    agenda.ended(*left, 520 + SLOW);
+    agenda.ended(*left, false, 520 + SLOW);
     let third = agenda.take_due(520 + SLOW, 9);
     assert_eq!(third.len(), 2);
     assert!(third.contains(&of(asked[1])), "{third:?}");
@@ -314,4 +315,54 @@ fn no_tick_gives_way_where_nobody_waits() {
     assert!(agenda.ask_to_give_way(8_999).is_empty());
     assert_eq!(agenda.next_to_give_way_at(), Some(9_000));
     assert_eq!(agenda.ask_to_give_way(9_000).len(), 1);
+}
+
+#[test]
+fn of_what_is_left_half_is_for_those_that_answer() {
+    let silent = at_offset(500, INTERVAL).take(3).collect::<Vec<_>>();
+    let slow = at_offset(900, INTERVAL).take(3).collect::<Vec<_>>();
+    let slow_ids: Vec<_> = slow.iter().map(|slow| slow.id).collect();
+    let is_slow = |claim: &Claim| slow_ids.contains(&claim.connector);
+    let mut agenda = agenda_of(silent.into_iter().chain(slow), 0);
+    let run = |agenda: &mut Agenda, now, limit| {
+        let claims = agenda.take_due(now, limit);
+        claims.iter().for_each(|claim| assert!(agenda.granted(*claim, now).is_some()));
+        claims
+    };
+    let first = run(&mut agenda, 900, 6);
+    first.iter().for_each(|claim| agenda.ended(*claim, is_slow(claim), 900 + SLOW));
+
+    // None of them is quick, so all slots are theirs.
+    let silent = run(&mut agenda, INTERVAL + 500, SLOTS);
+    assert_eq!(silent.len(), SLOTS / 2);
+    assert!(!silent.iter().any(is_slow));
+    assert_eq!(agenda.next_at(), Some(INTERVAL + 900), "and none of the third silent one");
+    let claims = run(&mut agenda, INTERVAL + 900, SLOTS);
+    assert!(claims.iter().all(is_slow) && claims.len() == SLOTS / 2, "{claims:?}");
+    // Each leaves its slot to one that is as it was.
+    agenda.ended(claims[0], true, INTERVAL + 900 + SLOW);
+    assert!(is_slow(&run(&mut agenda, INTERVAL + 900 + SLOW, 1)[0]));
+    agenda.ended(silent[0], false, INTERVAL + 910 + SLOW);
+    assert!(!is_slow(&run(&mut agenda, INTERVAL + 910 + SLOW, 1)[0]));
+}
+
+#[test]
+fn slow_ones_that_wait_are_given_way_too() {
+    let slow = at_offset(900, INTERVAL).take(2).collect::<Vec<_>>();
+    let mut agenda = agenda_of(slow, 0);
+    let run = |agenda: &mut Agenda, now| {
+        let claims = agenda.take_due(now, SLOTS);
+        claims.iter().for_each(|claim| assert!(agenda.granted(*claim, now).is_some()));
+        claims
+    };
+    run(&mut agenda, 900).iter().for_each(|claim| agenda.ended(*claim, true, 900 + SLOW));
+    let source = Registry::new().with(Nothing).configure("nothing", &json!({})).unwrap();
+    for silent in at_offset(500, INTERVAL).take(SLOTS) {
+        agenda.put(silent, source.clone(), 900 + SLOW);
+    }
+    assert_eq!(run(&mut agenda, INTERVAL + 500).len(), SLOTS);
+    assert_eq!(agenda.next_to_give_way_at(), Some(INTERVAL + 500 + SLOW));
+    let asked = agenda.ask_to_give_way(INTERVAL + 500 + SLOW);
+    assert_eq!(asked.len(), 2);
+    assert_eq!(agenda.next_to_give_way_at(), None);
 }
