@@ -179,12 +179,12 @@ impl Agenda {
         }
     }
 
-    /// A tick that was granted has given way to others. It is due again, among the silent ones.
+    /// A tick that was granted has given way to others. It is due again, as one that fails.
     pub(super) fn gave_way(&mut self, claim: Claim, now: Millis) {
         if self.slots.end(claim.connector).is_some()
             && let Some(entry) = self.entries.get_mut(&claim.connector)
         {
-            entry.pace = Pace::Silent;
+            entry.pace = Pace::Failing;
             self.again(claim, now, now);
         }
     }

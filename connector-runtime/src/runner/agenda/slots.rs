@@ -1,8 +1,9 @@
 //! Who gets a slot.
 //!
 //! A target that does not answer keeps its slot until time has run out for each of its tries, and many of them would leave none. So
-//! half of the slots are for connectors that are quick, and half of the others for those that are slow and answer, each as far
-//! as there are as many. Whoever is found to be none of these only when it runs gives its slot back when one of them waits.
+//! half of the slots are for connectors that are quick, and half of the others for those that are slow and do not fail, each
+//! as far as there are as many. Whoever is found to be none of these only when it runs gives its slot back when one of them
+//! waits.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -13,24 +14,27 @@ use crate::model::Millis;
 /// A tick that takes so long is not quick.
 pub(super) const SLOW: Millis = 1_000;
 
+/// Nor is one that takes so long and fails. A refused connection takes more, most of it between its tries.
+pub(super) const IN_VAIN: Millis = 250;
+
 /// How a connector's last tick went.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum Pace {
-    /// It took less than [`SLOW`], or is not known.
+    /// It took less than [`SLOW`], or [`IN_VAIN`] where it failed, or is not known.
     #[default]
     Quick,
-    /// It took long, and committed.
+    /// It took longer, and committed.
     Slow,
-    /// It took long, and nothing came of it. Half of what slots are left are for the slow ones.
-    Silent,
+    /// It took longer, and failed.
+    Failing,
 }
 
 impl Pace {
     pub(super) fn of(took: Millis, committed: bool) -> Self {
-        match took {
-            ..SLOW => Self::Quick,
-            _ if committed => Self::Slow,
-            _ => Self::Silent,
+        match (took, committed) {
+            (..SLOW, true) | (..IN_VAIN, false) => Self::Quick,
+            (_, true) => Self::Slow,
+            (_, false) => Self::Failing,
         }
     }
 }
@@ -44,12 +48,12 @@ pub(super) struct Slots {
     /// What is due of each pace.
     quick: Queue,
     slow: Queue,
-    silent: Queue,
+    failing: Queue,
     /// What is running, and when it began.
     running: HashMap<Uuid, Millis>,
     /// Those of them that are quick so far, by when they began.
     quick_running: Queue,
-    /// Those of them that are slow. The rest counts as silent.
+    /// Those of them that are slow. The rest counts as failing.
     slow_running: HashSet<Uuid>,
     /// Those of them that were not known to be slow until they were, by when they began.
     found_slow: Queue,
@@ -63,7 +67,7 @@ impl Slots {
             count,
             quick: Queue::new(),
             slow: Queue::new(),
-            silent: Queue::new(),
+            failing: Queue::new(),
             running: HashMap::new(),
             quick_running: Queue::new(),
             slow_running: HashSet::new(),
@@ -77,7 +81,7 @@ impl Slots {
         match pace {
             Pace::Quick => &mut self.quick,
             Pace::Slow => &mut self.slow,
-            Pace::Silent => &mut self.silent,
+            Pace::Failing => &mut self.failing,
         }
     }
 
@@ -87,7 +91,7 @@ impl Slots {
         match pace {
             Pace::Quick => drop(self.quick_running.insert((now, connector))),
             Pace::Slow => drop(self.slow_running.insert(connector)),
-            Pace::Silent => {}
+            Pace::Failing => {}
         }
     }
 
@@ -111,7 +115,7 @@ impl Slots {
         let next = [
             first(&self.quick, 1),
             first(&self.slow, self.slow_left()),
-            first(&self.silent, self.silent_left()),
+            first(&self.failing, self.failing_left()),
         ];
         next.into_iter().flatten().min()
     }
@@ -123,9 +127,9 @@ impl Slots {
         is_wanted: impl Fn(&(Millis, Uuid)) -> bool,
         limit: usize,
     ) -> Vec<(Millis, Uuid)> {
-        let [quick, slow, silent] = [&self.quick, &self.slow, &self.silent]
+        let [quick, slow, failing] = [&self.quick, &self.slow, &self.failing]
             .map(|queue| queue.range(..=(then, Uuid::max())).copied().filter(&is_wanted));
-        let others = slow.chain(silent.take(self.silent_left())).take(limit.min(self.slow_left()));
+        let others = slow.chain(failing.take(self.failing_left())).take(limit.min(self.slow_left()));
         let mut first: Vec<_> = quick.take(limit).chain(others).collect();
         first.sort_unstable();
         first.truncate(limit);
@@ -137,9 +141,9 @@ impl Slots {
         self.slow_slots().saturating_sub(self.running.len() - self.quick_running.len())
     }
 
-    /// How many of those may be silent.
-    fn silent_left(&self) -> usize {
-        self.silent_slots().saturating_sub(self.silent_running()).min(self.slow_left())
+    /// How many of those may be failing.
+    fn failing_left(&self) -> usize {
+        self.failing_slots().saturating_sub(self.failing_running()).min(self.slow_left())
     }
 
     /// How many connectors may run that are not quick.
@@ -147,12 +151,12 @@ impl Slots {
         left_by(self.quick.len() + self.quick_running.len(), self.count)
     }
 
-    /// How many of those may be silent.
-    fn silent_slots(&self) -> usize {
+    /// How many of those may be failing.
+    fn failing_slots(&self) -> usize {
         left_by(self.slow.len() + self.slow_running.len(), self.slow_slots())
     }
 
-    fn silent_running(&self) -> usize {
+    fn failing_running(&self) -> usize {
         self.running.len() - self.quick_running.len() - self.slow_running.len()
     }
 
@@ -188,15 +192,15 @@ impl Slots {
         found.into_iter().flatten().min()
     }
 
-    /// How many more ticks than may are not quick, or are silent, without those that were asked to give way; and who waits for
+    /// How many more ticks than may are not quick, or are failing, without those that were asked to give way; and who waits for
     /// their slots.
     fn too_many(&self) -> [(usize, &Queue); 2] {
         let asked = self.asked.len();
-        let (silent, slow) =
-            (self.silent_running() - asked, self.running.len() - self.quick_running.len() - asked);
+        let (failing, slow) =
+            (self.failing_running() - asked, self.running.len() - self.quick_running.len() - asked);
         [
             (slow.saturating_sub(self.slow_slots()), &self.quick),
-            (silent.saturating_sub(self.silent_slots()), &self.slow),
+            (failing.saturating_sub(self.failing_slots()), &self.slow),
         ]
     }
 }
@@ -228,7 +232,7 @@ mod tests {
             let mut ends: Vec<(Millis, Uuid)> = Vec::new();
             let mut takes = HashMap::new();
             for (n, (pace, due, took)) in ticks.into_iter().enumerate() {
-                let (id, pace) = (Uuid::from_u128(n as u128), [Pace::Quick, Pace::Slow, Pace::Silent][pace]);
+                let (id, pace) = (Uuid::from_u128(n as u128), [Pace::Quick, Pace::Slow, Pace::Failing][pace]);
                 slots.queue(pace).insert((due, id));
                 waiting.push((due, id, pace));
                 takes.insert(id, took);

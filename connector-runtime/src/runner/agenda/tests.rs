@@ -3,7 +3,7 @@
 use connector_core::{Column, ColumnType, Connector, Registry, Rows, Schema, Tick, TickError};
 use serde_json::{Value, json};
 
-use super::slots::SLOW;
+use super::slots::{IN_VAIN, SLOW};
 use super::*;
 use crate::model::ConnectorSpec;
 
@@ -315,6 +315,20 @@ fn no_tick_gives_way_where_nobody_waits() {
     assert!(agenda.ask_to_give_way(8_999).is_empty());
     assert_eq!(agenda.next_to_give_way_at(), Some(9_000));
     assert_eq!(agenda.ask_to_give_way(9_000).len(), 1);
+}
+
+#[test]
+fn a_tick_that_fails_is_slow_sooner() {
+    let [failing, quick] = [500, 600].map(|offset| at_offset(offset, INTERVAL).take(3).collect::<Vec<_>>());
+    let ids: Vec<_> = failing.iter().map(|one| one.id).collect();
+    for (took, begin) in [(IN_VAIN - 1, 3), (IN_VAIN, 2)] {
+        let mut agenda = agenda_of(failing.iter().chain(&quick).cloned(), 0);
+        let claims = agenda.take_due(700, 6);
+        claims.iter().for_each(|claim| assert!(agenda.granted(*claim, 700).is_some()));
+        claims.iter().for_each(|claim| agenda.ended(*claim, !ids.contains(&claim.connector), 700 + took));
+        let claims = agenda.take_due(INTERVAL + 700, SLOTS);
+        assert_eq!(claims.iter().filter(|claim| ids.contains(&claim.connector)).count(), begin, "{took} ms");
+    }
 }
 
 #[test]
