@@ -5,7 +5,7 @@
 //! exactly once, and `control.db` is brought into line from it.
 //!
 //! A table is a view over the ledger, the series (their distinct keys) and the samples of each tick, so that plain
-//! SQL reads it, and a sample costs some 17 bytes on disk. Timestamps are integers: milliseconds since the Unix epoch.
+//! SQL reads it, and a sample costs some 18 bytes on disk. Timestamps are integers: milliseconds since the Unix epoch.
 //!
 //! Several processes of one machine can share a folder. It must lie on a local file system.
 
