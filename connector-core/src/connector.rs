@@ -62,7 +62,8 @@ pub trait Connector: Send + Sync + 'static {
 
     /// Takes one tick: reads the source and writes its rows.
     ///
-    /// Either all of the rows land or, on an error or a panic, none. The future is dropped when the tick's lease is lost.
+    /// Either all of the rows land or, on an error or a panic, none. The future is dropped when the tick's lease is lost, when the
+    /// runner stops, and when it has run for a second and others wait for its slot: then the tick begins again later.
     ///
     /// It has as long as it takes, and holds up the connector's next ticks, and nobody else, for so long: bound each wait. Work
     /// that blocks its thread, such as a synchronous client's, belongs on one of its own (`tokio::task::spawn_blocking`).

@@ -51,7 +51,7 @@ impl<'a, C> Tick<'a, C> {
         self.context.attempts.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Resolves once the tick should end early, because its lease is lost or the daemon stops.
+    /// Resolves once the tick should end early, because its lease is lost, the runner stops, or others need its slot.
     ///
     /// A tick that is cancelled is dropped at its next await point in any case, so only a connector with something to
     /// put away needs this.

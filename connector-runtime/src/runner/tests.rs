@@ -61,6 +61,7 @@ struct Stage {
     store: Arc<dyn Store>,
     connector: Uuid,
     ticked: Arc<AtomicUsize>,
+    told: Arc<AtomicUsize>,
     metrics: Arc<Metrics>,
     stop: oneshot::Sender<()>,
     running: JoinHandle<()>,
@@ -69,9 +70,10 @@ struct Stage {
 impl Stage {
     /// Begins to run. `time` tells the time of day from the milliseconds that have passed and the ticks there were.
     async fn begin(time: impl Fn(Millis, usize) -> Millis + Send + Sync + 'static) -> Self {
-        let ticked = Arc::<AtomicUsize>::default();
+        let (ticked, told) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
         let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
-        let registry = Registry::new().with(Counter(Arc::clone(&ticked))).with(Silent).with(Touchy);
+        let registry =
+            Registry::new().with(Counter(Arc::clone(&ticked))).with(Silent(Arc::clone(&told))).with(Touchy);
         let spec = ConnectorSpec {
             name: "c".into(),
             type_id: "counter".into(),
@@ -91,7 +93,7 @@ impl Stage {
         let metrics = Arc::clone(&runner.metrics);
         let (stop, stopped) = oneshot::channel::<()>();
         let running = tokio::spawn(runner.run(async { drop(stopped.await) }));
-        Self { store, connector, ticked, metrics, stop, running }
+        Self { store, connector, ticked, told, metrics, stop, running }
     }
 
     /// Lets so many buckets pass, and returns those that committed meanwhile as seconds from the start.
@@ -169,7 +171,9 @@ async fn a_tick_that_panics_outside_its_connector_costs_no_more_than_its_lease()
 }
 
 /// Takes so many milliseconds, and gives up then, unless its source answers after all.
-struct Silent;
+///
+/// Counts how often it is told to end early.
+struct Silent(Arc<AtomicUsize>);
 
 impl Connector for Silent {
     const TYPE_ID: &'static str = "silent";
@@ -184,7 +188,13 @@ impl Connector for Silent {
     }
 
     async fn tick(&self, tick: &Tick<'_, Value>, _: &mut Rows) -> Result<(), TickError> {
-        sleep(Duration::from_millis(tick.config()["takes"].as_u64().unwrap())).await;
+        tokio::select! {
+            () = sleep(Duration::from_millis(tick.config()["takes"].as_u64().unwrap())) => {}
+            () = tick.cancelled() => {
+                self.0.fetch_add(1, Ordering::Relaxed);
+                std::future::pending::<()>().await;
+            }
+        }
         if tick.config()["answers"] == true {
             Ok(())
         } else {
@@ -202,7 +212,7 @@ async fn sources_that_do_not_answer_do_not_hold_up_the_others_for_long() {
         let mut spec = stage.store.get(stage.connector).await.unwrap().unwrap().spec;
         (spec.name, spec.type_id) = (name, "silent".to_owned());
         (spec.schedule_ms, spec.config) = (15 * INTERVAL, config);
-        stage.store.create(spec, &Silent.schema()).await.unwrap().id
+        stage.store.create(spec, &Silent(Arc::default()).schema()).await.unwrap().id
     };
     let slow = create("slow".to_owned(), json!({ "takes": 3_000, "answers": true })).await;
     stage.pass(20).await;
@@ -215,11 +225,15 @@ async fn sources_that_do_not_answer_do_not_hold_up_the_others_for_long() {
     assert_eq!(stage.pass(60).await.len(), 60);
     // They are tried again for as long as they take, and one that is slow and answers has a slot beside them.
     stage.pass(60).await;
-    let mut given_up = 0;
+    let (mut given_up, mut gave_way) = (0, 0);
     for silent in stage.store.list(None, usize::MAX).await.unwrap() {
         given_up += usize::from(silent.last_error.as_deref() == Some("it does not answer"));
+        let ticks = stage.store.ticks(silent.id, usize::MAX).await.unwrap();
+        gave_way += ticks.iter().filter(|tick| tick.outcome == Outcome::Abandoned).count();
     }
     assert!(given_up >= 100, "{given_up}");
+    let told = stage.told.load(Ordering::Relaxed);
+    assert!((gave_way.max(100)..=SILENT).contains(&told), "{told}, {gave_way}");
     let slow = stage.store.ticks(slow, usize::MAX).await.unwrap();
     let committed = slow.iter().filter(|tick| tick.outcome == Outcome::Committed).count();
     // But for the bucket in which nothing was known of them.

@@ -28,10 +28,17 @@ const LONGEST_ERROR: usize = 4 << 10;
 /// What a tick that is in flight may be told.
 #[derive(Clone, Default)]
 struct Signals {
-    /// To stop.
-    cancellation: Cancellation,
-    /// To leave its slot to others, unless its source has done its part.
-    give_way: Cancellation,
+    /// Its source is not to go on.
+    end_early: Cancellation,
+    /// Nor is what has come of it to be written again and again.
+    give_up: Cancellation,
+}
+
+impl Signals {
+    fn cancel(&self) {
+        self.give_up.cancel();
+        self.end_early.cancel();
+    }
 }
 
 /// How a tick left its slot.
@@ -70,17 +77,17 @@ impl InFlight {
     }
 
     pub(super) fn cancel_all(&self) {
-        self.lock().values().for_each(|signals| signals.cancellation.cancel());
+        self.lock().values().for_each(Signals::cancel);
     }
 
-    /// Tells the ticks of some connectors to leave their slots to others.
+    /// Tells the ticks of some connectors to leave their slots to others, unless their sources have done their part.
     pub(super) fn give_way(&self, connectors: &[Uuid]) {
         if connectors.is_empty() {
             return;
         }
         let ticks = self.lock();
         let told = ticks.iter().filter(|(lease, _)| connectors.contains(&lease.connector));
-        told.for_each(|(_, signals)| signals.give_way.cancel());
+        told.for_each(|(_, signals)| signals.end_early.cancel());
     }
 
     /// Renews all leases, in the background, and stops the ticks whose lease is lost.
@@ -96,7 +103,7 @@ impl InFlight {
                     let ticks = in_flight.lock();
                     for (lease, _) in leases.iter().zip(held).filter(|(_, held)| !held) {
                         if let Some(signals) = ticks.get(lease) {
-                            signals.cancellation.cancel();
+                            signals.cancel();
                         }
                     }
                 }
@@ -192,20 +199,19 @@ impl TickTask {
         let give_up_at = Instant::now() + self.next_due.max(WRITE_FOR_AT_LEAST);
         let scheduled_for =
             DateTime::<Utc>::from_timestamp_millis(self.lease.scheduled_for).unwrap_or_default();
-        let Signals { cancellation, give_way } = running.signals.clone();
+        let Signals { end_early, give_up } = running.signals.clone();
         let context =
-            TickContext::new(scheduled_for, self.next_due, Arc::clone(&self.secrets), cancellation.clone());
+            TickContext::new(scheduled_for, self.next_due, Arc::clone(&self.secrets), end_early.clone());
         let mut rows = self.spare.take(self.source.schema());
         let result = tokio::select! {
             biased;
             result = self.source.tick(&context, &mut rows) => result.map_err(Some),
-            () = cancellation.cancelled() => Err(None),
-            () = give_way.cancelled() => Err(None),
+            () = end_early.cancelled() => Err(None),
         };
         let (outcome, error) = match result {
             Ok(()) => (Outcome::Committed, None),
             Err(Some(error)) => (class(&error), Some(clipped(chain(&error)))),
-            Err(None) if cancellation.is_cancelled() => {
+            Err(None) if give_up.is_cancelled() => {
                 (Outcome::Abandoned, Some("the runner gave the tick back before it ended".to_owned()))
             }
             Err(None) => {
@@ -215,7 +221,7 @@ impl TickTask {
         };
         let end = match outcome {
             Outcome::Committed => End::Committed,
-            Outcome::Abandoned if !cancellation.is_cancelled() => End::GaveWay,
+            Outcome::Abandoned if !give_up.is_cancelled() => End::GaveWay,
             _ => End::Failed,
         };
         let (landed, rows) = match outcome {
@@ -235,13 +241,13 @@ impl TickTask {
             runner: self.runner.clone(),
         };
         fail_point!("ticked");
-        self.land(FinishedTick { lease: self.lease, record, rows }, &cancellation, give_up_at).await;
+        self.land(FinishedTick { lease: self.lease, record, rows }, &give_up, give_up_at).await;
         end
     }
 
     /// Writes the tick's end. Rows that could not be written are tried again rather than fetched again.
     /// When they are given up, the reason is what is written, for as long as a lease may last.
-    async fn land(&self, mut tick: FinishedTick, cancellation: &Cancellation, mut give_up_at: Instant) {
+    async fn land(&self, mut tick: FinishedTick, give_up: &Cancellation, mut give_up_at: Instant) {
         let connector = &self.assignment.spec.name;
         let (mut pause, longest) = WRITE_RETRY;
         loop {
@@ -260,7 +266,7 @@ impl TickTask {
                 Err(error) => chain(&error),
             };
             tracing::error!(%connector, error, "could not write the tick");
-            if Instant::now() + pause >= give_up_at || cancellation.is_cancelled() {
+            if Instant::now() + pause >= give_up_at || give_up.is_cancelled() {
                 if tick.rows.is_none() {
                     return;
                 }
@@ -274,7 +280,7 @@ impl TickTask {
             }
             tokio::select! {
                 () = sleep(pause) => {}
-                () = cancellation.cancelled() => {}
+                () = give_up.cancelled() => {}
             }
             pause = (pause * 2).min(longest);
         }
