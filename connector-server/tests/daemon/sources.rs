@@ -7,7 +7,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::Value;
 
-use crate::daemon::{DAY, Daemon};
+use crate::daemon::{DAY, Daemon, command};
 use crate::source::{Source, ok};
 
 const MIB: usize = 1 << 20;
@@ -89,6 +89,24 @@ fn a_port_that_closes_at_once_is_tried_four_times() {
 fn a_page_instead_of_metrics_is_told_with_line_and_offset() {
     let source = Source::new(|connection| ok(connection, "<!DOCTYPE html>\n<html></html>\n"));
     fails(&source, 5_000, "permanent", 1, &["line 1, column 1, offset 0", "<!DOCTYPE html>"]);
+}
+
+#[test]
+fn many_that_never_answer_leave_slots_to_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = command(folder.path());
+    command.args(["--slots", "4"]);
+    let daemon = Daemon::spawn(command).unwrap();
+    let (silent, good) = (Source::new(until_closed), Source::text("good 1\n"));
+    // By themselves each keeps a slot for four minutes.
+    for n in 0..12 {
+        daemon.create(&format!("silent_{n}"), 1_000, &silent.config(60_000));
+    }
+    daemon.create("good", 1_000, &good.config(5_000));
+    let gave_way = daemon.logged(|line| line["message"] == "tick" && line["outcome"] == "abandoned");
+    let words = "it took long, and others waited for its slot";
+    assert!(gave_way["error"].as_str().unwrap().starts_with(words), "{gave_way}");
+    (0..5).for_each(|_| daemon.ticked("good", "committed"));
 }
 
 /// Says nothing until the other side has gone.
