@@ -44,6 +44,8 @@ struct Entry {
     /// No trigger before that time.
     triggers_from: Millis,
     pace: Pace,
+    /// How long its last tick took.
+    took: Millis,
 }
 
 #[derive(Clone, Copy)]
@@ -76,13 +78,13 @@ impl Agenda {
     /// Takes in a connector that is new or has changed.
     pub(super) fn put(&mut self, assignment: Assignment, source: Configured, now: Millis) {
         let id = assignment.id;
-        let pace = self.entries.get(&id).map(|entry| entry.pace).unwrap_or_default();
+        let (pace, took) = self.entries.get(&id).map(|entry| (entry.pace, entry.took)).unwrap_or_default();
         let running = self.slots.is_running(id);
         let recheck = assignment.leased.filter(|_| !running).map(|(bucket, left)| later(bucket, now, left));
         self.remove_from_queue(id);
         let (wish, claimed) = (None, None);
         self.entries
-            .insert(id, Entry { assignment, source, wish, claimed, recheck, triggers_from: now, pace });
+            .insert(id, Entry { assignment, source, wish, claimed, recheck, triggers_from: now, pace, took });
         self.plan(id, now);
     }
 
@@ -154,7 +156,7 @@ impl Agenda {
         now: Millis,
     ) -> Option<(Assignment, Configured, Duration)> {
         let entry = self.entries.get_mut(&claim.connector)?;
-        self.slots.begin(claim.connector, entry.pace, now);
+        self.slots.begin(claim.connector, entry.pace, entry.took, now);
         if entry.recheck.is_some_and(|due| due.scheduled_for <= claim.scheduled_for) {
             entry.recheck = None;
         }
@@ -167,7 +169,8 @@ impl Agenda {
     pub(super) fn ended(&mut self, claim: Claim, committed: bool, now: Millis) {
         let Some(began) = self.slots.end(claim.connector) else { return };
         if let Some(entry) = self.entries.get_mut(&claim.connector) {
-            entry.pace = Pace::of(now - began, committed);
+            entry.took = now - began;
+            entry.pace = Pace::of(entry.took, committed);
             entry.assignment.triggers.retain(|bucket| *bucket != claim.scheduled_for);
             let Assignment { generation, spec, state, .. } = &entry.assignment;
             if !claim.triggered && claim.generation == *generation && *state == State::Active {

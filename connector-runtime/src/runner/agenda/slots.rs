@@ -49,9 +49,8 @@ pub(super) struct Slots {
     quick: Queue,
     slow: Queue,
     failing: Queue,
-    /// What is running, and when it began.
-    running: HashMap<Uuid, Millis>,
-    /// Those of them that are quick so far, by when they began.
+    running: HashMap<Uuid, Running>,
+    /// Those of them that are quick so far, by when they are no more.
     quick_running: Queue,
     /// Those of them that are slow. The rest counts as failing.
     slow_running: HashSet<Uuid>,
@@ -59,6 +58,12 @@ pub(super) struct Slots {
     found_slow: Queue,
     /// Those of them that were asked to give way.
     asked: HashSet<Uuid>,
+}
+
+#[derive(Clone, Copy)]
+struct Running {
+    began: Millis,
+    slow_from: Millis,
 }
 
 impl Slots {
@@ -85,11 +90,13 @@ impl Slots {
         }
     }
 
-    /// A tick begins.
-    pub(super) fn begin(&mut self, connector: Uuid, pace: Pace, now: Millis) {
-        self.running.insert(connector, now);
+    /// A tick begins. It may take twice as long as the one before until it counts as slow: where everything takes longer, not
+    /// all of it is to begin again.
+    pub(super) fn begin(&mut self, connector: Uuid, pace: Pace, last_took: Millis, now: Millis) {
+        let slow_from = now + SLOW.max(2 * last_took);
+        self.running.insert(connector, Running { began: now, slow_from });
         match pace {
-            Pace::Quick => drop(self.quick_running.insert((now, connector))),
+            Pace::Quick => drop(self.quick_running.insert((slow_from, connector))),
             Pace::Slow => drop(self.slow_running.insert(connector)),
             Pace::Failing => {}
         }
@@ -101,8 +108,8 @@ impl Slots {
 
     /// When a tick began that is not running any more.
     pub(super) fn end(&mut self, connector: Uuid) -> Option<Millis> {
-        let began = self.running.remove(&connector)?;
-        self.quick_running.remove(&(began, connector));
+        let Running { began, slow_from } = self.running.remove(&connector)?;
+        self.quick_running.remove(&(slow_from, connector));
         self.slow_running.remove(&connector);
         self.found_slow.remove(&(began, connector));
         self.asked.remove(&connector);
@@ -163,11 +170,11 @@ impl Slots {
     /// Where others are due and all slots are taken: which ticks are to give way to them, as they have run for long, and there are
     /// more such ticks than may run. Each of them is asked once, and answers with [`gave_way`](Self::gave_way), or ends.
     pub(super) fn ask_to_give_way(&mut self, now: Millis) -> Vec<Uuid> {
-        while let Some(&(began, id)) = self.quick_running.first()
-            && now - began >= SLOW
+        while let Some(&(slow_from, id)) = self.quick_running.first()
+            && slow_from <= now
         {
             self.quick_running.pop_first();
-            self.found_slow.insert((began, id));
+            self.found_slow.extend(self.running.get(&id).map(|running| (running.began, id)));
         }
         let count = self.too_many().map(|(too_many, queue)| {
             let waiting = queue.range(..=(now, Uuid::max())).take(self.count).count();
@@ -186,8 +193,7 @@ impl Slots {
         let found = self.too_many().map(|(too_many, queue)| {
             let (waits_from, _) = queue.iter().nth(self.asked.len())?;
             let found = (too_many > 0 && !self.found_slow.is_empty()).then_some(*waits_from);
-            let began = self.quick_running.first().map(|(began, _)| began);
-            found.or_else(|| Some((began? + SLOW).max(*waits_from)))
+            found.or_else(|| self.quick_running.first().map(|(slow_from, _)| *slow_from.max(waits_from)))
         });
         found.into_iter().flatten().min()
     }
@@ -247,7 +253,7 @@ mod tests {
                     let at = waiting.iter().position(|(_, one, _)| *one == id).unwrap();
                     let (_, _, pace) = waiting.swap_remove(at);
                     slots.queue(pace).remove(&(due, id));
-                    slots.begin(id, pace, now);
+                    slots.begin(id, pace, takes[&id] / 4, now);
                     ends.push((now + takes[&id], id));
                 }
                 if free == 0 {

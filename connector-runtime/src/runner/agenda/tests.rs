@@ -380,3 +380,21 @@ fn slow_ones_that_wait_are_given_way_too() {
     assert_eq!(asked.len(), 2);
     assert_eq!(agenda.next_to_give_way_at(), None);
 }
+
+#[test]
+fn a_tick_is_slow_when_it_takes_twice_as_long_as_the_one_before() {
+    let mut agenda =
+        agenda_of(at_offset(500, INTERVAL).take(SLOTS).chain(at_offset(900, INTERVAL).take(SLOTS)), 0);
+    let run = |agenda: &mut Agenda, now, limit| {
+        let claims = agenda.take_due(now, limit);
+        claims.iter().for_each(|claim| assert!(agenda.granted(*claim, now).is_some()));
+        claims
+    };
+    let took = SLOW - 10;
+    run(&mut agenda, 500, SLOTS).iter().for_each(|claim| agenda.ended(*claim, true, 500 + took));
+    run(&mut agenda, 500 + took, SLOTS).iter().for_each(|claim| agenda.ended(*claim, true, 510 + took));
+    assert_eq!(run(&mut agenda, INTERVAL + 500, SLOTS).len(), SLOTS);
+    assert_eq!(agenda.next_to_give_way_at(), Some(INTERVAL + 500 + 2 * took));
+    assert!(agenda.ask_to_give_way(INTERVAL + 499 + 2 * took).is_empty());
+    assert_eq!(agenda.ask_to_give_way(INTERVAL + 500 + 2 * took).len(), SLOTS / 2);
+}
