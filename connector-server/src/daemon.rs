@@ -23,6 +23,7 @@ use crate::process;
 /// Runs the daemon until it is told to stop.
 pub(crate) fn run(options: &Options) -> Result<(), DaemonError> {
     let token = options.api_token_file.as_deref().map(read_token).transpose()?;
+    allow_many_open_files();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -31,6 +32,15 @@ pub(crate) fn run(options: &Options) -> Result<(), DaemonError> {
     // What still runs, such as a file system that does not answer, must not hold up the end.
     runtime.shutdown_background();
     ended
+}
+
+/// Takes what the system allows: each database takes some files, each target and each client a connection. The usual limit, which
+/// is low for the sake of programs that call `select`, would be reached at some 300 databases.
+fn allow_many_open_files() {
+    match rlimit::increase_nofile_limit(u64::MAX) {
+        Ok(limit) => tracing::debug!(limit, "open files"),
+        Err(error) => tracing::warn!(%error, "the limit of open files stays as it is"),
+    }
 }
 
 async fn run_parts(options: &Options, token: Option<Secret>) -> Result<(), DaemonError> {

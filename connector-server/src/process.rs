@@ -3,6 +3,7 @@
 use std::fmt;
 
 use procfs::WithCurrentSystemInfo as _;
+use procfs::process::LimitValue;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::counter::ConstCounter;
@@ -43,6 +44,12 @@ impl Collector for Process {
         if let Ok(open) = process.fd_count() {
             let open = ConstGauge::new(i64::try_from(open).unwrap_or(i64::MAX));
             tell("process_open_fds", "File descriptors that are open.", None, &open)?;
+        }
+        if let Ok(limits) = process.limits()
+            && let LimitValue::Value(most) = limits.max_open_files.soft_limit
+        {
+            let most = ConstGauge::new(i64::try_from(most).unwrap_or(i64::MAX));
+            tell("process_max_fds", "How many file descriptors may be open.", None, &most)?;
         }
         Ok(())
     }

@@ -1,8 +1,10 @@
 //! What went wrong with a file, said so that an operator knows what to do.
 
+use std::fs::File;
 use std::path::Path;
 
 use rusqlite::ErrorCode;
+use rustix::io::Errno;
 
 use crate::store::StoreError;
 
@@ -19,26 +21,37 @@ impl<T> At<T> for rusqlite::Result<T> {
 }
 
 fn describe(error: &rusqlite::Error, file: &Path) -> String {
-    let file = file.display();
+    let path = file.display();
     match error.sqlite_error_code() {
-        Some(ErrorCode::DiskFull) => format!("cannot write to {file}: the disk is full; free some space"),
+        Some(ErrorCode::DiskFull) => format!("cannot write to {path}: the disk is full; free some space"),
         Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
-            format!("cannot write to {file}: it is read-only; let this user write to the file and its folder")
+            format!("cannot write to {path}: it is read-only; let this user write to the file and its folder")
+        }
+        Some(ErrorCode::CannotOpen) if too_many_are_open(file) => {
+            format!("cannot open {path}: too many files are open; raise their limit (`ulimit -n`)")
         }
         Some(ErrorCode::CannotOpen) => {
-            format!("cannot open {file}: check that its folder exists and that this user may write there")
+            format!("cannot open {path}: check that its folder exists and that this user may write there")
         }
         Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => format!(
-            "{file} is damaged or no SQLite database: restore it from a backup, or move it away to begin anew"
+            "{path} is damaged or no SQLite database: restore it from a backup, or move it away to begin anew"
         ),
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-            format!("{file} is locked by another program: let that program end its transaction")
+            format!("{path} is locked by another program: let that program end its transaction")
         }
         Some(ErrorCode::SystemIoFailure) => {
-            format!("cannot read or write {file}: the disk or file system failed")
+            format!("cannot read or write {path}: the disk or file system failed")
         }
-        _ => format!("SQLite failed on {file}"),
+        _ => format!("SQLite failed on {path}"),
     }
+}
+
+/// Whether the system refuses to open one more file, of which SQLite does not tell. The folder is tried, as closing the file itself
+/// would drop the locks that this process has on it.
+fn too_many_are_open(file: &Path) -> bool {
+    let folder = file.parent().unwrap_or(file);
+    let refused = File::open(folder).err().and_then(|error| Errno::from_io_error(&error));
+    matches!(refused, Some(Errno::MFILE | Errno::NFILE))
 }
 
 /// A failure that has to be told more than once.

@@ -18,6 +18,11 @@ impl Place {
         Self { path: path.to_owned(), file: id(path) }
     }
 
+    /// The path that this is about.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Whether that file is still there.
     pub(super) fn holds(&self) -> bool {
         id(&self.path) == self.file

@@ -1,8 +1,7 @@
 //! Reading: connections that only read, each in its own snapshot, off the runtime's threads.
 
-use std::collections::HashMap;
 use std::convert::Infallible;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -28,6 +27,9 @@ const SHORT: usize = 4;
 /// How many tables are streamed at once: each takes a thread, and keeps the file from shrinking while it goes on.
 const STREAMS: usize = 16;
 
+/// How many connections are kept for the next reader, to all files together: each takes up to 2 MB and open files.
+const IDLE: usize = 32;
+
 /// How long a store that is closed waits for reads that are going on.
 const ENDS_WITHIN: Duration = Duration::from_secs(1);
 
@@ -35,7 +37,8 @@ const ENDS_WITHIN: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug)]
 pub(super) struct Readers {
     dir: Arc<Path>,
-    idle: Arc<Mutex<HashMap<PathBuf, Vec<Idle>>>>,
+    /// The one that was used last goes last.
+    idle: Arc<Mutex<Vec<Idle>>>,
     short: Arc<Semaphore>,
     streams: Arc<Semaphore>,
     /// Goes last: when all of these are gone, so are all connections.
@@ -129,7 +132,7 @@ impl Readers {
         connection.execute_batch("BEGIN").at(&path)?;
         let control = Control { connection, path };
         let result = read(&control)?;
-        self.put_back(control.path, Idle { connection: control.connection, place });
+        self.put_back(Idle { connection: control.connection, place });
         Ok(result)
     }
 
@@ -146,12 +149,12 @@ impl Readers {
         let idle = self.take(&path, migrate::DATA)?;
         idle.connection.execute_batch("BEGIN").at(&path)?;
         let result = read(&idle.connection, &path)?;
-        self.put_back(path, idle);
+        self.put_back(idle);
         Ok(Some(result))
     }
 
     fn take(&self, path: &Path, steps: &[Step]) -> Result<Idle, StoreError> {
-        while let Some(idle) = self.lock().get_mut(path).and_then(Vec::pop) {
+        while let Some(idle) = self.take_idle(path) {
             if idle.place.holds() {
                 return Ok(idle);
             }
@@ -161,18 +164,24 @@ impl Readers {
         Ok(Idle { connection, place: Place::of(path) })
     }
 
-    /// Keeps a connection that worked. One that failed is closed instead.
-    fn put_back(&self, path: PathBuf, used: Idle) {
+    fn take_idle(&self, path: &Path) -> Option<Idle> {
+        let mut idle = self.lock();
+        let latest = idle.iter().rposition(|idle| idle.place.path() == path)?;
+        Some(idle.remove(latest))
+    }
+
+    /// Keeps a connection that worked, in place of the one that has been idle for longest. One that failed is closed instead.
+    fn put_back(&self, used: Idle) {
         if used.connection.execute_batch("COMMIT").is_ok() {
             let mut idle = self.lock();
-            let idle = idle.entry(path).or_default();
-            if idle.len() < SHORT {
-                idle.push(used);
-            }
+            let too_many = (idle.len() >= IDLE).then(|| idle.remove(0));
+            idle.push(used);
+            drop(idle);
+            drop(too_many);
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<PathBuf, Vec<Idle>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Idle>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -210,4 +219,34 @@ fn newest_ticks(connection: &Connection, id: Uuid, limit: usize) -> rusqlite::Re
         .prepare_cached(include_str!("sql/data/newest_ticks.sql"))?
         .query_map((data::text(id), limit), data::tick_record)?
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn idle_connections_are_bounded_over_all_files_and_the_latest_are_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let (readers, _ends) = Readers::new(folder.path());
+        let databases: Vec<String> = (0..2 * IDLE).map(|n| format!("db{n}")).collect();
+        for database in &databases {
+            files::open_data(&folder.path().join(format!("{database}.db"))).unwrap();
+        }
+        let path = |connection: &Connection, _: &Path| Ok(connection.path().map(str::to_owned));
+        for database in &databases {
+            let read = readers.on_data(database, path).unwrap().flatten().unwrap();
+            assert!(read.ends_with(&format!("/{database}.db")), "{read}");
+        }
+        let of_idle = || readers.lock().iter().map(|idle| idle.place.path().to_owned()).collect::<Vec<_>>();
+        let mut kept = of_idle();
+        assert_eq!(
+            kept,
+            databases[IDLE..].iter().map(|name| folder.path().join(format!("{name}.db"))).collect::<Vec<_>>()
+        );
+
+        readers.on_data(&databases[IDLE], path).unwrap();
+        kept.rotate_left(1);
+        assert_eq!(of_idle(), kept, "the one that was used is the latest now");
+    }
 }

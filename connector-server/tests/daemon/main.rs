@@ -8,6 +8,7 @@ mod commands;
 mod daemon;
 mod metrics;
 mod names;
+mod open_files;
 mod retention;
 mod secrets;
 mod source;
