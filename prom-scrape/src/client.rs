@@ -19,6 +19,9 @@ use crate::scrape::Scrape;
 use crate::target::Target;
 use crate::tls;
 
+/// As long as any time that somebody waits.
+const A_YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
+
 /// Scrapes targets. Cheap to clone; all clones share one pool of connections, so that one client should live as long
 /// as the process.
 ///
@@ -79,7 +82,8 @@ impl Client {
     /// scrape with no request sent; it comes back as the source of an [`ErrorKind::Credentials`].
     ///
     /// The pauses between attempts are 100 ms × 2^n, each spread by up to half to either side. A longer `Retry-After`
-    /// is waited for where it ends within [`ScrapeOptions::retry_within`], and otherwise ends the scrape.
+    /// is waited for where it ends within [`ScrapeOptions::retry_within`], and otherwise ends the scrape. Retries are done by
+    /// then, or within 2 s: the last one may have less time than [`ScrapeOptions::timeout`].
     ///
     /// Dropping the future at any point abandons the scrape and its connection.
     ///
@@ -131,8 +135,9 @@ impl Client {
         F: Fn() -> Result<Credentials, E>,
         E: Into<BoxError>,
     {
-        let mut retry = Retry::new(self.inner.retries, due(options.retry_within));
-        let mut attempts = 0;
+        let begun = Instant::now();
+        let mut retry = Retry::new(self.inner.retries, begun, begun + options.retry_within.min(A_YEAR));
+        let (mut attempts, mut timeout) = (0, options.timeout);
         loop {
             let authorization = credentials()
                 .map_err(|e| {
@@ -145,12 +150,13 @@ impl Client {
             if let Some(hook) = options.on_attempt {
                 hook();
             }
-            let attempt = self.attempt(target, authorization.as_ref(), options.timeout, &mut buffer);
+            let attempt = self.attempt(target, authorization.as_ref(), timeout, &mut buffer);
             let error = match attempt.await {
                 Ok(scrape) => return Ok(Scrape { attempts, ..scrape }),
                 Err(error) => error.with_attempts(attempts),
             };
             tokio::time::sleep(retry.after(error, Instant::now())?).await;
+            timeout = options.timeout.min(retry.time_left(Instant::now()));
         }
     }
 
@@ -184,11 +190,6 @@ impl Client {
         };
         result.map_err(|e| e.with_progress(progress.phase(), progress.timings(), progress.route().tls))
     }
-}
-
-fn due(within: Duration) -> Instant {
-    const A_YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
-    Instant::now() + within.min(A_YEAR)
 }
 
 impl fmt::Debug for Client {

@@ -19,21 +19,24 @@ pub struct ScrapeOptions<'a> {
 }
 
 impl<'a> ScrapeOptions<'a> {
-    /// A timeout of 5 s, and a `Retry-After` waited for where it ends within 15 s.
+    /// A timeout of 5 s, and a next scrape due in 15 s.
     #[must_use]
     pub fn new() -> Self {
         Self { timeout: Duration::from_secs(5), retry_within: Duration::from_secs(15), on_attempt: None }
     }
 
-    /// How long each attempt may take: name, connection, TLS, every redirect and the whole body.
+    /// How long each attempt may take at most: name, connection, TLS, every redirect and the whole body.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// How long from now the target's next scrape is due. A `Retry-After` that would end later than that is not
-    /// waited for: the scrape ends at once with the server's answer as its error.
+    /// How long from now the target's next scrape is due, which takes the place of what is not done by then: no retry begins
+    /// later, and none goes on for longer, but for quick failures, which are tried again for 2 s in any case. A `Retry-After`
+    /// that would end later is not waited for. The scrape ends at once then, with its latest failure as the error.
+    ///
+    /// The first attempt has all of its [`timeout`](Self::timeout), whatever this is.
     #[must_use]
     pub fn retry_within(mut self, due: Duration) -> Self {
         self.retry_within = due;

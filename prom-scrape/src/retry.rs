@@ -11,12 +11,20 @@ pub(crate) struct Retry<R = fn() -> f64> {
     delays: Delays<R>,
     left: u32,
     due: Instant,
+    /// No try begins later, nor goes on for longer.
+    end: Instant,
 }
 
+/// So long a scrape is tried again even where the next one is due: quick failures cost little.
+const AT_LEAST: Duration = Duration::from_secs(2);
+
+/// No try has less time than that.
+const SHORTEST: Duration = Duration::from_millis(100);
+
 impl Retry {
-    /// `due` is when the next scrape of the target is due: no `Retry-After` is waited for that ends later.
-    pub(crate) fn new(retries: u32, due: Instant) -> Self {
-        Self { delays: Delays::new(), left: retries, due }
+    /// `due` is when the next scrape of the target is due, which takes the place of what is not done by then.
+    pub(crate) fn new(retries: u32, now: Instant, due: Instant) -> Self {
+        Self { delays: Delays::new(), left: retries, due, end: due.max(now + AT_LEAST) }
     }
 }
 
@@ -36,8 +44,15 @@ impl<R: FnMut() -> f64> Retry<R> {
                     asked.as_secs()
                 ))),
             },
-            _ => Ok(delay),
+            _ if now + delay < self.end => Ok(delay),
+            _ => Err(error.with_remark("; not tried again, as the next scrape is due")),
         }
+    }
+
+    /// How long a try that begins now may take at most, in whole milliseconds.
+    pub(crate) fn time_left(&self, now: Instant) -> Duration {
+        let left = self.end.saturating_duration_since(now).max(SHORTEST);
+        Duration::new(left.as_secs(), left.subsec_millis() * 1_000_000)
     }
 }
 
@@ -66,7 +81,8 @@ mod tests {
     }
 
     fn retry(now: Instant, due_in: u64) -> Retry<fn() -> f64> {
-        Retry { delays: Delays::with_random(|| 0.5), left: 3, due: now + Duration::from_secs(due_in) }
+        let Retry { left, due, end, .. } = Retry::new(3, now, now + Duration::from_secs(due_in));
+        Retry { delays: Delays::with_random(|| 0.5), left, due, end }
     }
 
     #[test]
@@ -84,6 +100,31 @@ mod tests {
         let now = Instant::now();
         let error = Error::new(ErrorKind::TooLarge, "too large");
         assert_eq!(retry(now, 60).after(error, now).map_err(|e| e.kind()), Err(ErrorKind::TooLarge));
+    }
+
+    #[test]
+    fn no_try_begins_when_the_next_scrape_is_due_but_for_the_first_seconds() {
+        let begun = Instant::now();
+        let after = |spent, due_in| {
+            let now = begun + Duration::from_millis(spent);
+            retry(begun, due_in).after(busy(None), now).map_err(|error| error.to_string())
+        };
+        let pause = Ok(Duration::from_millis(100));
+        let too_late = Err("busy; not tried again, as the next scrape is due".to_owned());
+        assert_eq!(after(1_899, 0), pause);
+        assert_eq!(after(1_900, 0), too_late);
+        assert_eq!(after(9_899, 10), pause);
+        assert_eq!(after(9_900, 10), too_late);
+    }
+
+    #[test]
+    fn a_try_ends_when_the_next_scrape_is_due() {
+        let begun = Instant::now();
+        let left = |spent, due_in| retry(begun, due_in).time_left(begun + Duration::from_micros(spent));
+        assert_eq!(left(5_100_300, 10), Duration::from_millis(4_899));
+        assert_eq!(left(9_950_000, 10), SHORTEST);
+        assert_eq!(left(11_000_000, 10), SHORTEST);
+        assert_eq!(left(500_000, 1), Duration::from_millis(1_500));
     }
 
     #[test]

@@ -32,7 +32,7 @@ pub(crate) fn output(store: &Path, args: &[&str]) -> String {
 }
 
 /// As a number: a time with a fraction of a second is less than one without, as text.
-fn millis(time: &Value) -> i64 {
+pub(crate) fn millis(time: &Value) -> i64 {
     chrono::DateTime::parse_from_rfc3339(time.as_str().unwrap()).unwrap().timestamp_millis()
 }
 

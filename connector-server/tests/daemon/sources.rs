@@ -7,6 +7,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::Value;
 
+use crate::commands::millis;
 use crate::daemon::{DAY, Daemon, command};
 use crate::source::{Source, ok};
 
@@ -107,6 +108,25 @@ fn many_that_never_answer_leave_slots_to_others() {
     let words = "it took long, and others waited for its slot";
     assert!(gave_way["error"].as_str().unwrap().starts_with(words), "{gave_way}");
     (0..5).for_each(|_| daemon.ticked("good", "committed"));
+}
+
+#[test]
+fn a_target_that_hangs_costs_the_ticks_of_its_own_buckets_alone() {
+    const EVERY: i64 = 3_000;
+    let folder = tempfile::tempdir().unwrap();
+    let daemon = Daemon::start(folder.path());
+    // Four tries would take until the bucket after the next.
+    let id = daemon.create("silent", EVERY.unsigned_abs(), &Source::new(until_closed).config(1_600));
+    let mut ticks = (0..5).map(|_| {
+        let tick = daemon.after_tick(&id, "transient")["last_tick"].take();
+        (millis(&tick["scheduled_for"]), tick["attempts"].as_u64(), tick["error"].to_string())
+    });
+    let (mut last, ..) = ticks.next().unwrap();
+    // On a machine that has no time for them, ticks may still begin late, and pass buckets over.
+    let next = ticks.find(|(bucket, ..)| bucket - std::mem::replace(&mut last, *bucket) == EVERY);
+    let (_, attempts, error) = next.expect("two buckets that follow each other");
+    assert_eq!(attempts, Some(2));
+    assert!(error.contains("; not tried again, as the next scrape is due"), "{error}");
 }
 
 /// Says nothing until the other side has gone.

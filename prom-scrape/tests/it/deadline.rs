@@ -62,6 +62,21 @@ async fn a_server_that_accepts_and_never_speaks() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn retries_are_done_when_the_next_scrape_is_due() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let target = Target::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
+    let options = ScrapeOptions::new().timeout(Duration::from_secs(2)).retry_within(Duration::from_secs(5));
+    let begun = tokio::time::Instant::now();
+    let error = Client::new().unwrap().scrape(&target, no_credentials, &options).await.unwrap_err();
+    // They begin after 0, 2.1 and 4.3 s, more or less, and the last one has what is left.
+    assert_eq!((error.attempts(), error.kind()), (3, ErrorKind::Timeout));
+    assert!(begun.elapsed() <= Duration::from_millis(5_001), "{:?}", begun.elapsed());
+    let message = error.to_string();
+    assert!(!message.contains("within 2s"), "{message}");
+    assert!(message.ends_with("; not tried again, as the next scrape is due"), "{message}");
+}
+
 /// Linux does not answer whoever knocks at a full queue; other systems refuse.
 #[cfg(target_os = "linux")]
 #[tokio::test(start_paused = true)]
