@@ -44,8 +44,8 @@ struct Entry {
     /// No trigger before that time.
     triggers_from: Millis,
     pace: Pace,
-    /// How long its last tick took.
-    took: Millis,
+    /// How long its last tick took, if it had one here.
+    took: Option<Millis>,
 }
 
 #[derive(Clone, Copy)]
@@ -169,8 +169,8 @@ impl Agenda {
     pub(super) fn ended(&mut self, claim: Claim, committed: bool, now: Millis) {
         let Some(began) = self.slots.end(claim.connector) else { return };
         if let Some(entry) = self.entries.get_mut(&claim.connector) {
-            entry.took = now - began;
-            entry.pace = Pace::of(entry.took, committed);
+            entry.took = Some(now - began);
+            entry.pace = Pace::of(now - began, committed);
             entry.assignment.triggers.retain(|bucket| *bucket != claim.scheduled_for);
             let Assignment { generation, spec, state, .. } = &entry.assignment;
             if !claim.triggered && claim.generation == *generation && *state == State::Active {

@@ -90,10 +90,9 @@ impl Slots {
         }
     }
 
-    /// A tick begins. It may take twice as long as the one before until it counts as slow: where everything takes longer, not
-    /// all of it is to begin again.
-    pub(super) fn begin(&mut self, connector: Uuid, pace: Pace, last_took: Millis, now: Millis) {
-        let slow_from = now + SLOW.max(2 * last_took);
+    /// A tick begins; the one before took so long, if there was one.
+    pub(super) fn begin(&mut self, connector: Uuid, pace: Pace, last_took: Option<Millis>, now: Millis) {
+        let slow_from = now + slow_after(last_took);
         self.running.insert(connector, Running { began: now, slow_from });
         match pace {
             Pace::Quick => drop(self.quick_running.insert((slow_from, connector))),
@@ -211,6 +210,13 @@ impl Slots {
     }
 }
 
+/// When a tick is not quick any more, whatever it turns out to be: after ten times what the one before took, within [`IN_VAIN`] and
+/// [`SLOW`], so that those who do not answer are found soon; but not before twice of it, as where everything takes longer,
+/// not all of it is to begin again.
+fn slow_after(last_took: Option<Millis>) -> Millis {
+    last_took.map_or(SLOW, |took| (10 * took).clamp(IN_VAIN, SLOW).max(2 * took))
+}
+
 /// How many of some slots are left, when half of them are for `others`, as far as there are as many.
 fn left_by(others: usize, slots: usize) -> usize {
     slots - others.min(slots / 2)
@@ -226,6 +232,16 @@ mod tests {
 
     /// What is due, and of which pace.
     type Wishes = Vec<(Millis, Uuid, Pace)>;
+
+    #[test]
+    fn a_tick_is_slow_after_ten_times_the_one_before_or_twice_a_long_one() {
+        let expected =
+            [(0, 250), (2, 250), (30, 300), (100, 1_000), (400, 1_000), (990, 1_980), (9_000, 18_000)];
+        for (took, slow) in expected {
+            assert_eq!(slow_after(Some(took)), slow, "{took}");
+        }
+        assert_eq!(slow_after(None), SLOW);
+    }
 
     proptest! {
         /// Whoever sleeps until the times that are told finds something to do then, and nobody has more than their part.
@@ -253,7 +269,7 @@ mod tests {
                     let at = waiting.iter().position(|(_, one, _)| *one == id).unwrap();
                     let (_, _, pace) = waiting.swap_remove(at);
                     slots.queue(pace).remove(&(due, id));
-                    slots.begin(id, pace, takes[&id] / 4, now);
+                    slots.begin(id, pace, Some(takes[&id] / 4).filter(|took| took % 2 == 0), now);
                     ends.push((now + takes[&id], id));
                 }
                 if free == 0 {
