@@ -36,9 +36,6 @@ const NAME: usize = 1;
 const VALUE: usize = 2;
 const LABELS: usize = 3;
 
-/// What a tick takes from its last try to its end, with which it is done before the next one is due.
-const TO_END: Duration = Duration::from_millis(100);
-
 /// The connector type: one client, shared by all connectors of the process.
 #[derive(Clone, Debug)]
 pub struct Prometheus {
@@ -85,7 +82,7 @@ impl Connector for Prometheus {
         let count = || tick.count_attempt();
         let options = ScrapeOptions::new()
             .timeout(Duration::from_millis(config.timeout_ms))
-            .retry_within(tick.next_due().saturating_duration_since(Instant::now() + TO_END))
+            .retry_within(tick.next_due().saturating_duration_since(Instant::now()))
             .on_attempt(&count);
         let credentials = || credentials(&config.auth, |reference| tick.resolve(reference));
         let scrape = self.client.scrape(&target, credentials, &options).await.map_err(classify)?;

@@ -83,7 +83,7 @@ impl Client {
     ///
     /// The pauses between attempts are 100 ms × 2^n, each spread by up to half to either side. A longer `Retry-After`
     /// is waited for where it ends within [`ScrapeOptions::retry_within`], and otherwise ends the scrape. Retries are done by
-    /// then, or within 2 s: the last one may have less time than [`ScrapeOptions::timeout`].
+    /// then, or within 2 s where time did not run out: the last one may have less of it than [`ScrapeOptions::timeout`].
     ///
     /// Dropping the future at any point abandons the scrape and its connection.
     ///

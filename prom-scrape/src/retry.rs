@@ -4,18 +4,18 @@ use http::{HeaderMap, header};
 use tokio::time::Instant;
 
 use crate::backoff::Delays;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 
 /// Decides, error by error, whether a scrape is tried again and when.
 pub(crate) struct Retry<R = fn() -> f64> {
     delays: Delays<R>,
     left: u32,
     due: Instant,
-    /// No try begins later, nor goes on for longer.
+    /// The same for those that follow quick failures.
     end: Instant,
 }
 
-/// So long a scrape is tried again even where the next one is due: quick failures cost little.
+/// So long a scrape is tried again even where the next one is due, unless time ran out: other failures cost little.
 const AT_LEAST: Duration = Duration::from_secs(2);
 
 /// No try has less time than that.
@@ -44,7 +44,9 @@ impl<R: FnMut() -> f64> Retry<R> {
                     asked.as_secs()
                 ))),
             },
-            _ if now + delay < self.end => Ok(delay),
+            _ if now + delay < if error.kind() == ErrorKind::Timeout { self.due } else { self.end } => {
+                Ok(delay)
+            }
             _ => Err(error.with_remark("; not tried again, as the next scrape is due")),
         }
     }
@@ -72,7 +74,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::error::ErrorKind;
 
     fn busy(retry_after: Option<u64>) -> Error {
         Error::new(ErrorKind::Status, "busy")
@@ -105,16 +106,20 @@ mod tests {
     #[test]
     fn no_try_begins_when_the_next_scrape_is_due_but_for_the_first_seconds() {
         let begun = Instant::now();
-        let after = |spent, due_in| {
+        let after_error = |error, spent, due_in| {
             let now = begun + Duration::from_millis(spent);
-            retry(begun, due_in).after(busy(None), now).map_err(|error| error.to_string())
+            retry(begun, due_in).after(error, now).map_err(|error| error.to_string())
         };
+        let after = |spent, due_in| after_error(busy(None), spent, due_in);
         let pause = Ok(Duration::from_millis(100));
         let too_late = Err("busy; not tried again, as the next scrape is due".to_owned());
         assert_eq!(after(1_899, 0), pause);
         assert_eq!(after(1_900, 0), too_late);
         assert_eq!(after(9_899, 10), pause);
         assert_eq!(after(9_900, 10), too_late);
+        let silent = || Error::new(ErrorKind::Timeout, "silent");
+        assert_eq!(after_error(silent(), 899, 1), pause);
+        assert!(after_error(silent(), 900, 1).is_err());
     }
 
     #[test]

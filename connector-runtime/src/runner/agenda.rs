@@ -23,6 +23,9 @@ const TRIGGER_RETRY: Millis = 250;
 /// committing cost. In a short interval it is a tenth of that.
 const EARLY: Millis = 100;
 
+/// How long after it was due a tick may begin that the one before was in the way of. In a short interval it is a tenth of that.
+const LATE: Millis = 100;
+
 /// So many ticks at once share enough: none of them begins early for more.
 const ENOUGH: usize = 32;
 
@@ -173,12 +176,13 @@ impl Agenda {
             entry.pace = Pace::of(now - began, committed);
             entry.assignment.triggers.retain(|bucket| *bucket != claim.scheduled_for);
             let Assignment { generation, spec, state, .. } = &entry.assignment;
+            let since = now - LATE.min(spec.schedule_ms / 10);
             if !claim.triggered && claim.generation == *generation && *state == State::Active {
-                let next = entry.next_due(now, claim.connector).scheduled_for;
+                let next = entry.next_due(since, claim.connector).scheduled_for;
                 let missed = (next - claim.scheduled_for) / spec.schedule_ms - 1;
                 tell_skipped(&entry.assignment, missed, &self.skipped);
             }
-            self.plan(claim.connector, now);
+            self.plan(claim.connector, since);
         }
     }
 

@@ -149,7 +149,7 @@ fn a_connector_ticks_once_a_bucket_and_never_overlaps() {
     assert_eq!(left, Duration::from_millis(INTERVAL as u64));
     assert_eq!(agenda.next_at(), None);
     // It overran into the next bucket but one: the buckets between are not made up for.
-    agenda.ended(claim, true, at + 2 * INTERVAL + 1);
+    agenda.ended(claim, true, at + 2 * INTERVAL + LATE);
     assert_eq!(agenda.next_at(), Some(at + 3 * INTERVAL));
     assert_eq!(agenda.skipped.get(), 2);
 }
@@ -304,6 +304,22 @@ fn ticks_that_turn_out_to_be_slow_give_way_to_others_as_far_as_they_are_too_many
     let third = agenda.take_due(520 + SLOW, 9);
     assert_eq!(third.len(), 2);
     assert!(third.contains(&of(asked[1])), "{third:?}");
+}
+
+#[test]
+fn a_tick_that_ends_just_after_the_next_is_due_does_not_cost_that_one() {
+    for (late, missed) in [(LATE - 1, 0), (LATE, 1)] {
+        let mut agenda = agenda(assignment(), 0);
+        let at = agenda.next_at().unwrap();
+        let claim = agenda.take_due(at, 1)[0];
+        agenda.granted(claim, at).unwrap();
+        let end = at + INTERVAL + late;
+        agenda.ended(claim, false, end);
+        let next = agenda.take_due(end, 1);
+        assert_eq!(next.len(), 1 - missed, "{late}");
+        assert!(next.iter().all(|next| next.scheduled_for == claim.scheduled_for + INTERVAL));
+        assert_eq!(agenda.skipped.get(), missed as u64);
+    }
 }
 
 #[test]
