@@ -33,8 +33,9 @@ impl<'a> ScrapeOptions<'a> {
     }
 
     /// How long from now the target's next scrape is due, which takes the place of what is not done by then: no retry begins
-    /// later, and none goes on for longer, but for failures without a timeout, which are tried again for 2 s in any case. A `Retry-After`
-    /// that would end later is not waited for. The scrape ends at once then, with its latest failure as the error.
+    /// later, and none goes on for longer, but for failures without a timeout, which are tried again for 2 s in any case.
+    /// A `Retry-After` that would end later is not waited for. The scrape ends at once then, with its latest failure as the
+    /// error.
     ///
     /// The first attempt has all of its [`timeout`](Self::timeout), whatever this is.
     #[must_use]

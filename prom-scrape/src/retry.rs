@@ -10,8 +10,9 @@ use crate::error::{Error, ErrorKind};
 pub(crate) struct Retry<R = fn() -> f64> {
     delays: Delays<R>,
     left: u32,
+    /// When tries after a timeout, and waits that a server asks for, are to end.
     due: Instant,
-    /// The same for those that follow quick failures.
+    /// When other tries are to end, which is no sooner.
     end: Instant,
 }
 
@@ -36,6 +37,7 @@ impl<R: FnMut() -> f64> Retry<R> {
         }
         self.left -= 1;
         let delay = self.delays.next();
+        let last = if error.kind() == ErrorKind::Timeout { self.due } else { self.end };
         match error.retry_after() {
             Some(asked) if asked > delay => match now.checked_add(asked) {
                 Some(end) if end < self.due => Ok(asked),
@@ -44,9 +46,7 @@ impl<R: FnMut() -> f64> Retry<R> {
                     asked.as_secs()
                 ))),
             },
-            _ if now + delay < if error.kind() == ErrorKind::Timeout { self.due } else { self.end } => {
-                Ok(delay)
-            }
+            _ if now + delay < last => Ok(delay),
             _ => Err(error.with_remark("; not tried again, as the next scrape is due")),
         }
     }
