@@ -124,15 +124,13 @@ impl Agenda {
             let Some(entry) = self.entries.get_mut(&id) else { continue };
             self.slots.queue(entry.pace).remove(&(at, id));
             let Some(wish) = entry.wish.take() else { continue };
-            let interval = entry.assignment.spec.schedule_ms;
-            let scheduled_for = wish.due.scheduled_for;
-            if !wish.triggered && now >= scheduled_for + interval {
-                let missed = (now - scheduled_for) / interval;
-                tell_skipped(&entry.assignment, missed, &self.skipped);
-                self.plan(id, now);
-                continue;
-            }
+            let mut scheduled_for = wish.due.scheduled_for;
             if !wish.triggered {
+                // It keeps its turn, but no bucket that has passed is made up for.
+                let interval = entry.assignment.spec.schedule_ms;
+                let missed = ((now - scheduled_for) / interval).max(0);
+                tell_skipped(&entry.assignment, missed, &self.skipped);
+                scheduled_for += missed * interval;
                 entry.claimed = Some(scheduled_for);
             }
             let generation = entry.assignment.generation;

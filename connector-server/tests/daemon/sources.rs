@@ -1,5 +1,6 @@
 //! Sources that misbehave: what the operator is told, that nothing lands, and that the connector goes on.
 
+use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
@@ -108,6 +109,25 @@ fn many_that_never_answer_leave_slots_to_others() {
     let words = "it took long, and others waited for its slot";
     assert!(gave_way["error"].as_str().unwrap().starts_with(words), "{gave_way}");
     (0..5).for_each(|_| daemon.ticked("good", "committed"));
+}
+
+#[test]
+fn of_many_that_never_answer_each_has_its_turn() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = command(folder.path());
+    command.args(["--slots", "2"]);
+    let daemon = Daemon::spawn(command).unwrap();
+    let silent = Source::new(until_closed);
+    let names: BTreeSet<_> = (0..10).map(|n| format!("silent_{n}")).collect();
+    for name in &names {
+        daemon.create(name, 1_000, &silent.config(900));
+    }
+    let failed = |_| {
+        let tick = daemon.logged(|line| line["message"] == "tick" && line["outcome"] == "transient");
+        tick["connector"].as_str().unwrap().to_owned()
+    };
+    // Those that nobody knows yet take turns with those that are known to fail.
+    assert_eq!((0..30).map(failed).collect::<BTreeSet<_>>(), names);
 }
 
 #[test]

@@ -179,8 +179,10 @@ fn a_held_bucket_that_passes_before_a_late_runner_looks_again_is_skipped() {
     let claim = agenda.take_due(at, 9)[0];
     agenda.held(claim, Duration::ZERO, at);
     assert_eq!(agenda.next_at(), Some(at + 1));
-    assert!(agenda.take_due(INTERVAL + at - 1, 9).is_empty());
-    assert_eq!(agenda.next_at(), Some(at + INTERVAL));
+    let claim = agenda.take_due(INTERVAL + at - 1, 9)[0];
+    assert_eq!((claim.scheduled_for, agenda.skipped.get()), (INTERVAL, 1));
+    agenda.done(claim, INTERVAL + at - 1);
+    assert_eq!(agenda.next_at(), Some(at + 2 * INTERVAL));
 }
 
 #[test]
@@ -218,11 +220,15 @@ fn what_is_not_active_is_not_due() {
 }
 
 #[test]
-fn a_late_runner_skips_buckets_that_have_passed() {
+fn a_late_runner_skips_buckets_that_have_passed_and_runs_the_one_that_has_not() {
     let mut agenda = agenda(assignment(), 0);
-    assert!(agenda.take_due(INTERVAL * 10, 9).is_empty());
-    assert!(agenda.next_at().unwrap() > INTERVAL * 10);
-    assert_eq!(agenda.skipped.get(), 10);
+    let (at, now) = (agenda.next_at().unwrap(), INTERVAL * 10);
+    let claim = agenda.take_due(now, 9)[0];
+    assert_eq!((claim.scheduled_for, agenda.skipped.get()), (now, 10));
+    let (_, _, left) = agenda.granted(claim, now).unwrap();
+    assert_eq!(left, Duration::from_millis((INTERVAL + at).unsigned_abs()));
+    agenda.ended(claim, true, now + 1);
+    assert_eq!((agenda.next_at(), agenda.skipped.get()), (Some(now + INTERVAL + at), 10));
 }
 
 #[test]
@@ -413,4 +419,30 @@ fn a_tick_is_slow_when_it_takes_twice_as_long_as_the_one_before() {
     assert_eq!(agenda.next_to_give_way_at(), Some(INTERVAL + 500 + 2 * took));
     assert!(agenda.ask_to_give_way(INTERVAL + 499 + 2 * took).is_empty());
     assert_eq!(agenda.ask_to_give_way(INTERVAL + 500 + 2 * took).len(), SLOTS / 2);
+}
+
+#[test]
+fn of_many_that_never_answer_each_has_its_turn() {
+    let silent: Vec<_> = at_offset(500, INTERVAL)
+        .take(SLOTS)
+        .chain((1..10).flat_map(|n| at_offset(5_000 * n, INTERVAL).take(SLOTS)))
+        .collect();
+    let mut agenda = agenda_of(silent.iter().cloned(), 0);
+    let mut running: Vec<(Millis, Claim)> = Vec::new();
+    let mut turns: HashMap<Uuid, u32> = HashMap::new();
+    let (mut now, end) = (0, 22 * INTERVAL);
+    while now < end {
+        for (_, claim) in running.extract_if(.., |(at, _)| *at <= now) {
+            agenda.ended(claim, false, now);
+        }
+        for claim in agenda.take_due(now, SLOTS - running.len()) {
+            let (_, _, left) = agenda.granted(claim, now).unwrap();
+            assert_eq!(claim.scheduled_for, schedule::bucket(now, INTERVAL));
+            *turns.entry(claim.connector).or_default() += 1;
+            running.push((now + Millis::try_from(left.as_millis()).unwrap(), claim));
+        }
+        let next = if running.len() < SLOTS { agenda.next_at() } else { None };
+        now = running.iter().map(|(at, _)| *at).chain(next).min().unwrap();
+    }
+    assert!(silent.iter().all(|one| turns.get(&one.id).is_some_and(|turns| *turns >= 2)), "{turns:?}");
 }
