@@ -193,6 +193,8 @@ pub struct Assignment {
     pub triggers: Vec<Millis>,
     /// The bucket that a runner has the lease for, or had when it died, and how long that lease lasts yet.
     pub leased: Option<(Millis, Duration)>,
+    /// The latest tick that has ended, if there was one.
+    pub last_tick: Option<TickRecord>,
 }
 
 /// A wish to run one tick.

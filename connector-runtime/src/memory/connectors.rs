@@ -226,6 +226,7 @@ impl Entry {
             state: self.record.state,
             triggers: self.triggers.iter().copied().collect(),
             leased: leased.map(|held| (held.lease.scheduled_for, held.remaining(now).unwrap_or_default())),
+            last_tick: self.record.last_tick.clone(),
         }
     }
 

@@ -81,7 +81,10 @@ impl Agenda {
     /// Takes in a connector that is new or has changed.
     pub(super) fn put(&mut self, assignment: Assignment, source: Configured, now: Millis) {
         let id = assignment.id;
-        let (pace, took) = self.entries.get(&id).map(|entry| (entry.pace, entry.took)).unwrap_or_default();
+        let (pace, took) = match self.entries.get(&id) {
+            Some(entry) => (entry.pace, entry.took),
+            None => (assignment.last_tick.as_ref().map(Pace::of_record).unwrap_or_default(), None),
+        };
         let running = self.slots.is_running(id);
         let recheck = assignment.leased.filter(|_| !running).map(|(bucket, left)| later(bucket, now, left));
         self.remove_from_queue(id);

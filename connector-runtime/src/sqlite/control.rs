@@ -184,6 +184,7 @@ impl Control {
             state: found.record.state,
             triggers: self.read(triggers, [seq], |row| row.get(0))?,
             leased: leased.map(|(bucket, expires)| (bucket, clock::remaining(expires).unwrap_or_default())),
+            last_tick: found.record.last_tick,
         })))
     }
 

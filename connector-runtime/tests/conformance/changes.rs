@@ -15,6 +15,7 @@ conformance!(
     waiters_wake_through_every_handle,
     a_trigger_wakes_runners,
     a_config_error_wakes_runners,
+    who_reads_everything_learns_of_each_last_tick,
 );
 
 /// What changed after `since`, which it moves on.
@@ -143,4 +144,15 @@ async fn a_config_error_wakes_runners(store: &Subject) {
     let ((), ended) =
         soon(async { tokio::join!(store.changed(since), store.end(lease, Outcome::Config)) }).await;
     ended.unwrap();
+}
+
+async fn who_reads_everything_learns_of_each_last_tick(store: &Subject) {
+    let a = store.connector("a").await;
+    assert_eq!(store.assignment(a.id).await.last_tick, None);
+    for (bucket, outcome) in [(T, Outcome::Committed), (T + INTERVAL, Outcome::Transient)] {
+        let lease = store.lease(a.id, bucket).await;
+        store.end(lease, outcome).await.unwrap();
+        let told = store.assignment(a.id).await.last_tick.unwrap();
+        assert_eq!((told.scheduled_for, told.outcome), (bucket, outcome));
+    }
 }

@@ -9,7 +9,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use uuid::Uuid;
 
-use crate::model::Millis;
+use crate::model::{Millis, Outcome, TickRecord};
 
 /// A tick that takes so long is not quick.
 pub(super) const SLOW: Millis = 1_000;
@@ -35,6 +35,15 @@ impl Pace {
             (..SLOW, true) | (..IN_VAIN, false) => Self::Quick,
             (_, true) => Self::Slow,
             (_, false) => Self::Failing,
+        }
+    }
+
+    /// That of a tick that ended before this runner knew its connector.
+    pub(super) fn of_record(tick: &TickRecord) -> Self {
+        match tick.outcome {
+            // Its runner died, and nobody knows what it did.
+            Outcome::Abandoned if tick.attempts == 0 => Self::default(),
+            outcome => Self::of(tick.finished_at - tick.started_at, outcome == Outcome::Committed),
         }
     }
 }

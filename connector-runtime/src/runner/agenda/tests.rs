@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::slots::{IN_VAIN, SLOW};
 use super::*;
-use crate::model::ConnectorSpec;
+use crate::model::{ConnectorSpec, Outcome, TickRecord};
 
 struct Nothing;
 
@@ -39,7 +39,7 @@ fn assignment() -> Assignment {
         schedule_ms: INTERVAL,
         config: json!({}),
     };
-    Assignment { id: ID, generation: 1, spec, state: State::Active, triggers: vec![], leased: None }
+    Assignment { id: ID, generation: 1, spec, state: State::Active, triggers: vec![], leased: None, last_tick: None }
 }
 
 fn agenda(assignment: Assignment, now: Millis) -> Agenda {
@@ -419,6 +419,39 @@ fn a_tick_is_slow_when_it_takes_twice_as_long_as_the_one_before() {
     assert_eq!(agenda.next_to_give_way_at(), Some(INTERVAL + 500 + 2 * took));
     assert!(agenda.ask_to_give_way(INTERVAL + 499 + 2 * took).is_empty());
     assert_eq!(agenda.ask_to_give_way(INTERVAL + 500 + 2 * took).len(), SLOTS / 2);
+}
+
+#[test]
+fn how_a_tick_went_before_the_runner_began_counts() {
+    let quick: Vec<_> = at_offset(600, INTERVAL).take(SLOTS).collect();
+    for (outcome, took, attempts, begin) in [
+        (Outcome::Committed, SLOW - 1, 1, SLOTS),
+        (Outcome::Committed, SLOW, 1, SLOTS / 2),
+        (Outcome::Transient, IN_VAIN - 1, 1, SLOTS),
+        (Outcome::Transient, IN_VAIN, 1, SLOTS / 2),
+        (Outcome::Permanent, IN_VAIN, 0, SLOTS / 2),
+        (Outcome::Abandoned, IN_VAIN, 1, SLOTS / 2),
+        (Outcome::Abandoned, SLOW, 0, SLOTS),
+    ] {
+        let last_tick = TickRecord {
+            scheduled_for: 0,
+            started_at: 500,
+            finished_at: 500 + took,
+            outcome,
+            rows: 0,
+            attempts,
+            error: None,
+            runner: "another".into(),
+        };
+        let known = at_offset(500, INTERVAL).take(SLOTS);
+        let known: Vec<_> =
+            known.map(|one| Assignment { last_tick: Some(last_tick.clone()), ..one }).collect();
+        let mut agenda = agenda_of(known.iter().chain(&quick).cloned(), INTERVAL);
+        let claims = agenda.take_due(INTERVAL + 600, SLOTS);
+        assert_eq!(claims.len(), SLOTS);
+        let of_known = claims.iter().filter(|claim| known.iter().any(|one| one.id == claim.connector));
+        assert_eq!(of_known.count(), begin, "{outcome:?} after {took} ms");
+    }
 }
 
 #[test]
