@@ -136,6 +136,8 @@ impl Runner {
             }
         }
         tracing::info!(in_flight = in_flight.len(), "stopping: no more ticks are claimed");
+        // Those who get these ticks need not wait for what will most likely fail again.
+        in_flight.give_back(&agenda.failing_again());
         self.drain(ticks, &in_flight).await;
     }
 

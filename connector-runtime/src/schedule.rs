@@ -4,7 +4,8 @@
 //! with its beginning. Each connector fires at a fixed **offset** inside its buckets, derived from its id, so that
 //! a thousand connectors with one interval do not fire at once, and a restart keeps each one's place. Offsets are whole
 //! steps, so that those who fire close to each other fire together: they share what waking up and committing cost. A
-//! runner may begin a tick a little earlier for the same reason, and a little later when the tick before was in the way.
+//! runner may begin a tick a little earlier for the same reason, and later, within its bucket, when the tick before was in the way or no
+//! runner was there.
 //!
 //! All times are milliseconds since the Unix epoch, all intervals milliseconds.
 

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::model::{Millis, State};
 use crate::schedule::{self, Due};
-use crate::store::{Assignment, Claim};
+use crate::store::{Assignment, Claim, is_done};
 use slots::{Pace, Slots};
 
 /// How soon to try a trigger again whose connector another runner has.
@@ -81,12 +81,16 @@ impl Agenda {
     /// Takes in a connector that is new or has changed.
     pub(super) fn put(&mut self, assignment: Assignment, source: Configured, now: Millis) {
         let id = assignment.id;
-        let (pace, took) = match self.entries.get(&id) {
-            Some(entry) => (entry.pace, entry.took),
-            None => (assignment.last_tick.as_ref().map(Pace::of_record).unwrap_or_default(), None),
-        };
         let running = self.slots.is_running(id);
-        let recheck = assignment.leased.filter(|_| !running).map(|(bucket, left)| later(bucket, now, left));
+        let left_behind =
+            assignment.leased.filter(|_| !running).map(|(bucket, left)| later(bucket, now, left));
+        let (pace, took, recheck) = match self.entries.get(&id) {
+            Some(entry) => (entry.pace, entry.took, left_behind),
+            None => {
+                let pace = assignment.last_tick.as_ref().map(Pace::of_record);
+                (pace.unwrap_or_default(), None, left_over(&assignment, left_behind, now))
+            }
+        };
         self.remove_from_queue(id);
         let (wish, claimed) = (None, None);
         self.entries
@@ -114,6 +118,11 @@ impl Agenda {
     /// When the next tick may have to give way, if all slots are taken for so long.
     pub(super) fn next_to_give_way_at(&self) -> Option<Millis> {
         self.slots.next_to_give_way_at()
+    }
+
+    /// The connectors whose ticks are running and failed the last time.
+    pub(super) fn failing_again(&self) -> Vec<Uuid> {
+        self.slots.failing_again().collect()
     }
 
     /// Takes out up to `limit` ticks that are due, and where one is, those that may begin with it. Each is answered with
@@ -281,6 +290,24 @@ fn tell_skipped(assignment: &Assignment, missed: i64, skipped: &Counter) {
         tracing::warn!(connector = %assignment.spec.name, missed, "skipped buckets that had passed");
         skipped.inc_by(buckets);
     }
+}
+
+/// What a runner that begins in the middle of a bucket has yet to run of it: the tick whose lease was left behind, or one that was due
+/// when nobody was there to run it. Those are spread over the rest of the bucket.
+fn left_over(assignment: &Assignment, left_behind: Option<Due>, now: Millis) -> Option<Due> {
+    let interval = assignment.spec.schedule_ms;
+    let (scheduled_for, offset) =
+        (schedule::bucket(now, interval), schedule::offset(assignment.id, interval));
+    let is_this = |bucket: Millis| bucket >= scheduled_for;
+    if left_behind.is_some_and(|due| is_this(due.scheduled_for)) {
+        return left_behind;
+    }
+    let last = assignment.last_tick.as_ref()?;
+    if is_this(last.scheduled_for) && is_done(last.outcome, false) || scheduled_for + offset > now {
+        return None;
+    }
+    let due_at = now + (scheduled_for + interval - now) * offset / interval;
+    Some(Due { scheduled_for, due_at: left_behind.map_or(due_at, |due| due.due_at.max(due_at)) })
 }
 
 /// To look at a bucket again when a lease that lasts so long yet is over.

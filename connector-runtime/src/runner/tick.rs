@@ -82,12 +82,21 @@ impl InFlight {
 
     /// Tells the ticks of some connectors to leave their slots to others, unless their sources have done their part.
     pub(super) fn give_way(&self, connectors: &[Uuid]) {
+        self.tell(connectors, |signals| signals.end_early.cancel());
+    }
+
+    /// Tells the ticks of some connectors to end, so that another runner may have them.
+    pub(super) fn give_back(&self, connectors: &[Uuid]) {
+        self.tell(connectors, Signals::cancel);
+    }
+
+    fn tell(&self, connectors: &[Uuid], what: impl Fn(&Signals)) {
         if connectors.is_empty() {
             return;
         }
         let ticks = self.lock();
         let told = ticks.iter().filter(|(lease, _)| connectors.contains(&lease.connector));
-        told.for_each(|(_, signals)| signals.end_early.cancel());
+        told.for_each(|(_, signals)| what(signals));
     }
 
     /// Renews all leases, in the background, and stops the ticks whose lease is lost.

@@ -1,12 +1,15 @@
 //! How the daemon stops.
 
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::channel;
 use std::sync::{Condvar, Mutex};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::commands::millis;
 use crate::daemon::{DAY, Daemon, PATIENCE, command};
 use crate::source::{Source, ok};
 
@@ -35,6 +38,64 @@ fn a_stop_finishes_what_is_in_flight_and_claims_nothing_more() {
     let daemon = Daemon::start(folder.path());
     assert_eq!(daemon.rows("slow").len(), 1);
     assert_eq!(daemon.get(&format!("/v1/connectors/{id}"))["last_tick"]["outcome"], "committed");
+}
+
+#[test]
+fn a_stop_gives_back_at_once_what_failed_the_last_time() {
+    let (begun, requested) = channel();
+    let (begun, left) = (Mutex::new(begun), AtomicUsize::new(4));
+    let source = Source::new(move |connection| {
+        if left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok() {
+            return connection
+                .write_all(b"HTTP/1.1 503 Busy\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+        }
+        begun.lock().unwrap().send(()).unwrap();
+        connection.read(&mut [0]).map(drop)
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let mut daemon = Daemon::start(folder.path());
+    let id = daemon.create("failing", DAY, &source.config(60_000));
+    daemon.trigger(&id);
+    daemon.after_tick(&id, "transient");
+    daemon.trigger(&id);
+    requested.recv().unwrap();
+    daemon.signal(Signal::TERM);
+    daemon.ticked("failing", "abandoned");
+    assert_eq!(daemon.wait().code(), Some(0));
+    assert!(!daemon.log().contains("did not end in time"), "{}", daemon.log());
+}
+
+#[test]
+fn a_restart_within_a_bucket_misses_no_tick() {
+    const EVERY: i64 = 10_000;
+    let folder = tempfile::tempdir().unwrap();
+    let mut daemon = Daemon::start(folder.path());
+    let source = Source::text("a 1\n");
+    let ids: Vec<_> = (0..12)
+        .map(|n| daemon.create(&format!("c_{n}"), EVERY.unsigned_abs(), &source.config(5_000)))
+        .collect();
+    let next_tick = |id: &String| millis(&daemon.get(&format!("/v1/connectors/{id}"))["next_tick_at"]);
+    // Each has ticked, and the first of them in this bucket.
+    let ticks = |daemon: &Daemon| (0..12).for_each(|_| drop(daemon.logged(|line| line["message"] == "tick")));
+    ticks(&daemon);
+    let first = ids.iter().enumerate().min_by_key(|(_, id)| next_tick(id) % EVERY).unwrap().0;
+    daemon.ticked(&format!("c_{first}"), "committed");
+    let mut due: Vec<_> = ids.iter().map(next_tick).collect();
+    due.sort_unstable();
+    daemon.signal(Signal::TERM);
+    assert_eq!(daemon.wait().code(), Some(0));
+
+    // Three are due while nothing runs.
+    let until = UNIX_EPOCH + Duration::from_millis(due[2].unsigned_abs());
+    std::thread::sleep(until.duration_since(SystemTime::now()).unwrap_or_default());
+    let daemon = Daemon::start(folder.path());
+    ticks(&daemon);
+    for id in &ids {
+        let ticks = daemon.get(&format!("/v1/connectors/{id}/ticks"));
+        let buckets: Vec<_> =
+            ticks["ticks"].as_array().unwrap().iter().map(|tick| millis(&tick["scheduled_for"])).collect();
+        assert!(buckets.windows(2).all(|pair| pair[0] - pair[1] == EVERY), "{buckets:?}");
+    }
 }
 
 #[test]

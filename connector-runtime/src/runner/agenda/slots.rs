@@ -73,6 +73,8 @@ pub(super) struct Slots {
 struct Running {
     began: Millis,
     slow_from: Millis,
+    /// That of the tick before.
+    pace: Pace,
 }
 
 impl Slots {
@@ -102,7 +104,7 @@ impl Slots {
     /// A tick begins; the one before took so long, if there was one.
     pub(super) fn begin(&mut self, connector: Uuid, pace: Pace, last_took: Option<Millis>, now: Millis) {
         let slow_from = now + slow_after(last_took);
-        self.running.insert(connector, Running { began: now, slow_from });
+        self.running.insert(connector, Running { began: now, slow_from, pace });
         match pace {
             Pace::Quick => drop(self.quick_running.insert((slow_from, connector))),
             Pace::Slow => drop(self.slow_running.insert(connector)),
@@ -114,9 +116,15 @@ impl Slots {
         self.running.contains_key(&connector)
     }
 
+    /// Those that are running and failed the last time.
+    pub(super) fn failing_again(&self) -> impl Iterator<Item = Uuid> {
+        let failing = self.running.iter().filter(|(_, running)| running.pace == Pace::Failing);
+        failing.map(|(connector, _)| *connector)
+    }
+
     /// When a tick began that is not running any more.
     pub(super) fn end(&mut self, connector: Uuid) -> Option<Millis> {
-        let Running { began, slow_from } = self.running.remove(&connector)?;
+        let Running { began, slow_from, .. } = self.running.remove(&connector)?;
         self.quick_running.remove(&(slow_from, connector));
         self.slow_running.remove(&connector);
         self.found_slow.remove(&(began, connector));

@@ -39,7 +39,15 @@ fn assignment() -> Assignment {
         schedule_ms: INTERVAL,
         config: json!({}),
     };
-    Assignment { id: ID, generation: 1, spec, state: State::Active, triggers: vec![], leased: None, last_tick: None }
+    Assignment {
+        id: ID,
+        generation: 1,
+        spec,
+        state: State::Active,
+        triggers: vec![],
+        leased: None,
+        last_tick: None,
+    }
 }
 
 fn agenda(assignment: Assignment, now: Millis) -> Agenda {
@@ -421,6 +429,20 @@ fn a_tick_is_slow_when_it_takes_twice_as_long_as_the_one_before() {
     assert_eq!(agenda.ask_to_give_way(INTERVAL + 500 + 2 * took).len(), SLOTS / 2);
 }
 
+/// The record of a tick by another runner.
+fn tick(bucket: Millis, outcome: Outcome, took: Millis) -> TickRecord {
+    TickRecord {
+        scheduled_for: bucket,
+        started_at: bucket + 500,
+        finished_at: bucket + 500 + took,
+        outcome,
+        rows: 0,
+        attempts: 1,
+        error: None,
+        runner: "another".into(),
+    }
+}
+
 #[test]
 fn how_a_tick_went_before_the_runner_began_counts() {
     let quick: Vec<_> = at_offset(600, INTERVAL).take(SLOTS).collect();
@@ -433,16 +455,7 @@ fn how_a_tick_went_before_the_runner_began_counts() {
         (Outcome::Abandoned, IN_VAIN, 1, SLOTS / 2),
         (Outcome::Abandoned, SLOW, 0, SLOTS),
     ] {
-        let last_tick = TickRecord {
-            scheduled_for: 0,
-            started_at: 500,
-            finished_at: 500 + took,
-            outcome,
-            rows: 0,
-            attempts,
-            error: None,
-            runner: "another".into(),
-        };
+        let last_tick = TickRecord { attempts, ..tick(0, outcome, took) };
         let known = at_offset(500, INTERVAL).take(SLOTS);
         let known: Vec<_> =
             known.map(|one| Assignment { last_tick: Some(last_tick.clone()), ..one }).collect();
@@ -478,4 +491,65 @@ fn of_many_that_never_answer_each_has_its_turn() {
         now = running.iter().map(|(at, _)| *at).chain(next).min().unwrap();
     }
     assert!(silent.iter().all(|one| turns.get(&one.id).is_some_and(|turns| *turns >= 2)), "{turns:?}");
+}
+
+#[test]
+fn what_was_due_when_no_runner_was_there_is_run_in_what_is_left_of_its_bucket() {
+    const OFFSET: Millis = 30_000;
+    const NOW: Millis = INTERVAL + 40_000;
+    let next_bucket = Due { scheduled_for: 2 * INTERVAL, due_at: 2 * INTERVAL + OFFSET };
+    // Half of the rest of the bucket, as it is half an interval into its bucket.
+    let this_bucket = |due_at| Due { scheduled_for: INTERVAL, due_at };
+    let committed = |bucket| Some(tick(bucket, Outcome::Committed, 2));
+    let lease = |bucket, left| Some((bucket, Duration::from_millis(left)));
+    for (last_tick, leased, now, expected) in [
+        (None, None, NOW, next_bucket),
+        (committed(0), None, NOW, this_bucket(NOW + 10_000)),
+        (committed(0), None, INTERVAL + OFFSET, this_bucket(INTERVAL + OFFSET + 15_000)),
+        (committed(0), None, INTERVAL + OFFSET - 1, this_bucket(INTERVAL + OFFSET)),
+        (committed(INTERVAL), None, NOW, next_bucket),
+        (committed(INTERVAL + 7_000), None, NOW, next_bucket),
+        (Some(tick(INTERVAL, Outcome::Transient, 2)), None, NOW, next_bucket),
+        (Some(tick(INTERVAL, Outcome::Abandoned, 2)), None, NOW, this_bucket(NOW + 10_000)),
+        (committed(0), lease(INTERVAL, 9_000), NOW, this_bucket(NOW + 9_001)),
+        (None, lease(INTERVAL, 0), NOW, this_bucket(NOW + 1)),
+        (committed(0), lease(0, 0), NOW, this_bucket(NOW + 10_000)),
+        (committed(0), lease(0, 10_000), NOW, this_bucket(NOW + 10_001)),
+        (committed(0), lease(0, 10_000), 2 * INTERVAL - 5_000, next_bucket),
+    ] {
+        let one = at_offset(OFFSET, INTERVAL).next().unwrap();
+        let told = format!("{last_tick:?} {leased:?} {now}");
+        let mut agenda = agenda(Assignment { last_tick, leased, ..one }, now);
+        assert_eq!(agenda.next_at(), Some(expected.due_at), "{told}");
+        let claims = agenda.take_due(expected.due_at, 1);
+        assert_eq!(claims[0].scheduled_for, expected.scheduled_for, "{told}");
+        agenda.granted(claims[0], expected.due_at).unwrap();
+        agenda.ended(claims[0], true, expected.due_at + 1);
+        assert_eq!(agenda.next_at(), Some(expected.scheduled_for + INTERVAL + OFFSET), "{told}");
+        assert_eq!(agenda.skipped.get(), 0, "{told}");
+    }
+}
+
+#[test]
+fn what_was_left_is_not_looked_for_again_when_a_connector_changes() {
+    let one = at_offset(30_000, INTERVAL).next().unwrap();
+    let mut agenda = agenda(one.clone(), INTERVAL + 40_000);
+    let source = Registry::new().with(Nothing).configure("nothing", &json!({})).unwrap();
+    let last_tick = Some(tick(0, Outcome::Committed, 2));
+    agenda.put(Assignment { last_tick, ..one }, source, INTERVAL + 40_000);
+    assert_eq!(agenda.next_at(), Some(2 * INTERVAL + 30_000));
+}
+
+#[test]
+fn of_what_runs_those_that_failed_the_last_time_are_told() {
+    let [failed, quick] = [500, 600].map(|offset| at_offset(offset, INTERVAL).next().unwrap());
+    let last_tick = Some(tick(0, Outcome::Transient, IN_VAIN));
+    let id = failed.id;
+    let mut agenda = agenda_of([Assignment { last_tick, ..failed }, quick], INTERVAL);
+    let claims = agenda.take_due(INTERVAL + 600, SLOTS);
+    assert!(agenda.failing_again().is_empty());
+    claims.iter().for_each(|claim| assert!(agenda.granted(*claim, INTERVAL + 600).is_some()));
+    assert_eq!((claims.len(), agenda.failing_again()), (2, vec![id]));
+    claims.iter().for_each(|claim| agenda.ended(*claim, true, INTERVAL + 700));
+    assert!(agenda.failing_again().is_empty());
 }
