@@ -11,7 +11,7 @@ use connector_core::Configured;
 use prometheus_client::metrics::counter::Counter;
 use uuid::Uuid;
 
-use crate::model::{Millis, State};
+use crate::model::{Millis, Outcome, State};
 use crate::schedule::{self, Due};
 use crate::store::{Assignment, Claim, is_done};
 use slots::{Pace, Slots};
@@ -46,9 +46,36 @@ struct Entry {
     recheck: Option<Due>,
     /// No trigger before that time.
     triggers_from: Millis,
+    past: Past,
+}
+
+/// How a connector's ticks went.
+#[derive(Default)]
+struct Past {
     pace: Pace,
-    /// How long its last tick took, if it had one here.
+    /// How long the last one took, if this runner had one.
     took: Option<Millis>,
+    /// One that an operator asked for gave way to others, and is due again.
+    trigger_gave_way: bool,
+}
+
+impl Past {
+    /// That of a connector that is new to this runner.
+    fn of_last(assignment: &Assignment) -> Self {
+        match &assignment.last_tick {
+            // The runner of an abandoned one died where it does not say how often it tried.
+            Some(tick) if tick.outcome != Outcome::Abandoned || tick.attempts > 0 => {
+                let took = tick.finished_at - tick.started_at;
+                Self { pace: Pace::of(took, tick.outcome == Outcome::Committed), ..Self::default() }
+            }
+            _ => Self::default(),
+        }
+    }
+
+    /// What the next tick is taken for. Who asks for one may have mended its target, and is not to wait for those that still fail.
+    fn pace(&self, triggered: bool) -> Pace {
+        if triggered && !self.trigger_gave_way { Pace::Quick } else { self.pace }
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -84,17 +111,14 @@ impl Agenda {
         let running = self.slots.is_running(id);
         let left_behind =
             assignment.leased.filter(|_| !running).map(|(bucket, left)| later(bucket, now, left));
-        let (pace, took, recheck) = match self.entries.get(&id) {
-            Some(entry) => (entry.pace, entry.took, left_behind),
-            None => {
-                let pace = assignment.last_tick.as_ref().map(Pace::of_record);
-                (pace.unwrap_or_default(), None, left_over(&assignment, left_behind, now))
-            }
-        };
         self.remove_from_queue(id);
+        let (past, recheck) = match self.entries.remove(&id) {
+            Some(known) => (known.past, left_behind),
+            None => (Past::of_last(&assignment), left_over(&assignment, left_behind, now)),
+        };
         let (wish, claimed) = (None, None);
         self.entries
-            .insert(id, Entry { assignment, source, wish, claimed, recheck, triggers_from: now, pace, took });
+            .insert(id, Entry { assignment, source, wish, claimed, recheck, triggers_from: now, past });
         self.plan(id, now);
     }
 
@@ -122,7 +146,8 @@ impl Agenda {
 
     /// The connectors whose ticks are running and failed the last time.
     pub(super) fn failing_again(&self) -> Vec<Uuid> {
-        self.slots.failing_again().collect()
+        let failed = |id: &Uuid| self.entries.get(id).is_some_and(|entry| entry.past.pace == Pace::Failing);
+        self.slots.running().filter(failed).collect()
     }
 
     /// Takes out up to `limit` ticks that are due, and where one is, those that may begin with it. Each is answered with
@@ -134,8 +159,8 @@ impl Agenda {
         }
         for (at, id) in self.due_or_early(now, limit) {
             let Some(entry) = self.entries.get_mut(&id) else { continue };
-            self.slots.queue(entry.pace).remove(&(at, id));
             let Some(wish) = entry.wish.take() else { continue };
+            self.slots.queue(entry.past.pace(wish.triggered)).remove(&(at, id));
             let mut scheduled_for = wish.due.scheduled_for;
             if !wish.triggered {
                 // It keeps its turn, but no bucket that has passed is made up for.
@@ -169,7 +194,8 @@ impl Agenda {
         now: Millis,
     ) -> Option<(Assignment, Configured, Duration)> {
         let entry = self.entries.get_mut(&claim.connector)?;
-        self.slots.begin(claim.connector, entry.pace, entry.took, now);
+        let (past, pace) = (&entry.past, entry.past.pace(claim.triggered));
+        self.slots.begin(claim.connector, pace, past.took.filter(|_| pace == past.pace), now);
         if entry.recheck.is_some_and(|due| due.scheduled_for <= claim.scheduled_for) {
             entry.recheck = None;
         }
@@ -182,8 +208,8 @@ impl Agenda {
     pub(super) fn ended(&mut self, claim: Claim, committed: bool, now: Millis) {
         let Some(began) = self.slots.end(claim.connector) else { return };
         if let Some(entry) = self.entries.get_mut(&claim.connector) {
-            entry.took = Some(now - began);
-            entry.pace = Pace::of(now - began, committed);
+            let took = now - began;
+            entry.past = Past { pace: Pace::of(took, committed), took: Some(took), trigger_gave_way: false };
             entry.assignment.triggers.retain(|bucket| *bucket != claim.scheduled_for);
             let Assignment { generation, spec, state, .. } = &entry.assignment;
             let since = now - LATE.min(spec.schedule_ms / 10);
@@ -201,7 +227,8 @@ impl Agenda {
         if self.slots.end(claim.connector).is_some()
             && let Some(entry) = self.entries.get_mut(&claim.connector)
         {
-            entry.pace = Pace::Failing;
+            entry.past.pace = Pace::Failing;
+            entry.past.trigger_gave_way |= claim.triggered;
             self.again(claim, now, now);
         }
     }
@@ -273,14 +300,14 @@ impl Agenda {
             wish = Wish { due, from: due.due_at, triggered: true };
         }
         entry.wish = Some(wish);
-        self.slots.queue(entry.pace).insert((wish.due.due_at, id));
+        self.slots.queue(entry.past.pace(wish.triggered)).insert((wish.due.due_at, id));
     }
 
     fn remove_from_queue(&mut self, id: Uuid) {
         if let Some(entry) = self.entries.get_mut(&id)
             && let Some(wish) = entry.wish.take()
         {
-            self.slots.queue(entry.pace).remove(&(wish.due.due_at, id));
+            self.slots.queue(entry.past.pace(wish.triggered)).remove(&(wish.due.due_at, id));
         }
     }
 }

@@ -9,7 +9,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use uuid::Uuid;
 
-use crate::model::{Millis, Outcome, TickRecord};
+use crate::model::Millis;
 
 /// A tick that takes so long is not quick.
 pub(super) const SLOW: Millis = 1_000;
@@ -35,15 +35,6 @@ impl Pace {
             (..SLOW, true) | (..IN_VAIN, false) => Self::Quick,
             (_, true) => Self::Slow,
             (_, false) => Self::Failing,
-        }
-    }
-
-    /// That of a tick that ended before this runner knew its connector.
-    pub(super) fn of_record(tick: &TickRecord) -> Self {
-        match tick.outcome {
-            // Its runner died, and nobody knows what it did.
-            Outcome::Abandoned if tick.attempts == 0 => Self::default(),
-            outcome => Self::of(tick.finished_at - tick.started_at, outcome == Outcome::Committed),
         }
     }
 }
@@ -73,8 +64,6 @@ pub(super) struct Slots {
 struct Running {
     began: Millis,
     slow_from: Millis,
-    /// That of the tick before.
-    pace: Pace,
 }
 
 impl Slots {
@@ -104,7 +93,7 @@ impl Slots {
     /// A tick begins; the one before took so long, if there was one.
     pub(super) fn begin(&mut self, connector: Uuid, pace: Pace, last_took: Option<Millis>, now: Millis) {
         let slow_from = now + slow_after(last_took);
-        self.running.insert(connector, Running { began: now, slow_from, pace });
+        self.running.insert(connector, Running { began: now, slow_from });
         match pace {
             Pace::Quick => drop(self.quick_running.insert((slow_from, connector))),
             Pace::Slow => drop(self.slow_running.insert(connector)),
@@ -116,15 +105,13 @@ impl Slots {
         self.running.contains_key(&connector)
     }
 
-    /// Those that are running and failed the last time.
-    pub(super) fn failing_again(&self) -> impl Iterator<Item = Uuid> {
-        let failing = self.running.iter().filter(|(_, running)| running.pace == Pace::Failing);
-        failing.map(|(connector, _)| *connector)
+    pub(super) fn running(&self) -> impl Iterator<Item = Uuid> {
+        self.running.keys().copied()
     }
 
     /// When a tick began that is not running any more.
     pub(super) fn end(&mut self, connector: Uuid) -> Option<Millis> {
-        let Running { began, slow_from, .. } = self.running.remove(&connector)?;
+        let Running { began, slow_from } = self.running.remove(&connector)?;
         self.quick_running.remove(&(slow_from, connector));
         self.slow_running.remove(&connector);
         self.found_slow.remove(&(began, connector));

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::slots::{IN_VAIN, SLOW};
 use super::*;
-use crate::model::{ConnectorSpec, Outcome, TickRecord};
+use crate::model::{ConnectorSpec, TickRecord};
 
 struct Nothing;
 
@@ -552,4 +552,36 @@ fn of_what_runs_those_that_failed_the_last_time_are_told() {
     assert_eq!((claims.len(), agenda.failing_again()), (2, vec![id]));
     claims.iter().for_each(|claim| agenda.ended(*claim, true, INTERVAL + 700));
     assert!(agenda.failing_again().is_empty());
+}
+
+#[test]
+fn a_tick_that_is_asked_for_does_not_wait_for_those_that_fail_until_it_gives_way() {
+    let failed = Some(tick(0, Outcome::Transient, IN_VAIN));
+    let connectors = at_offset(500, INTERVAL).take(2 * SLOTS);
+    let mut failing: Vec<_> = connectors.map(|one| Assignment { last_tick: failed.clone(), ..one }).collect();
+    failing.sort_by_key(|one| one.id);
+    let quick: Vec<_> = at_offset(500, INTERVAL).skip(2 * SLOTS).take(SLOTS).collect();
+    let mut agenda = agenda_of(failing.iter().cloned(), INTERVAL);
+    let mut now = INTERVAL + 500;
+    let first = agenda.take_due(now, SLOTS);
+    first.iter().for_each(|claim| assert!(agenda.granted(*claim, now).is_some()));
+    let last = failing.last().unwrap();
+    assert!(first.iter().all(|claim| claim.connector != last.id));
+
+    let source = Registry::new().with(Nothing).configure("nothing", &json!({})).unwrap();
+    now += 1_000;
+    agenda.put(Assignment { triggers: vec![INTERVAL], ..last.clone() }, source.clone(), now);
+    first.iter().for_each(|claim| agenda.ended(*claim, false, now));
+    let claims = agenda.take_due(now, SLOTS);
+    claims.iter().for_each(|claim| assert!(agenda.granted(*claim, now).is_some()));
+    let asked_for = *claims.iter().find(|claim| claim.triggered).expect("the rest waits for its turn");
+    assert_eq!((claims.len(), asked_for.connector), (SLOTS, last.id));
+
+    // It fails again, and others wait for its slot: then it has its turn like the rest.
+    quick.into_iter().for_each(|one| agenda.put(one, source.clone(), now));
+    now = 2 * INTERVAL + 500;
+    assert_eq!(agenda.ask_to_give_way(now), [last.id]);
+    agenda.gave_way(asked_for, now);
+    claims.iter().for_each(|claim| agenda.ended(*claim, false, now));
+    assert!(agenda.take_due(now, SLOTS).iter().all(|claim| claim.connector != last.id));
 }
