@@ -113,7 +113,9 @@ impl Agenda {
             assignment.leased.filter(|_| !running).map(|(bucket, left)| later(bucket, now, left));
         self.remove_from_queue(id);
         let (past, recheck) = match self.entries.remove(&id) {
-            Some(known) => (known.past, left_behind),
+            Some(known) if known.assignment.generation == assignment.generation => (known.past, left_behind),
+            // How it went with another config says nothing.
+            Some(_) => (Past::default(), left_behind),
             None => (Past::of_last(&assignment), left_over(&assignment, left_behind, now)),
         };
         let (wish, claimed) = (None, None);
@@ -208,12 +210,15 @@ impl Agenda {
     pub(super) fn ended(&mut self, claim: Claim, committed: bool, now: Millis) {
         let Some(began) = self.slots.end(claim.connector) else { return };
         if let Some(entry) = self.entries.get_mut(&claim.connector) {
-            let took = now - began;
-            entry.past = Past { pace: Pace::of(took, committed), took: Some(took), trigger_gave_way: false };
             entry.assignment.triggers.retain(|bucket| *bucket != claim.scheduled_for);
             let Assignment { generation, spec, state, .. } = &entry.assignment;
+            let (took, was_replaced) = (now - began, claim.generation != *generation);
+            if !was_replaced {
+                entry.past =
+                    Past { pace: Pace::of(took, committed), took: Some(took), trigger_gave_way: false };
+            }
             let since = now - LATE.min(spec.schedule_ms / 10);
-            if !claim.triggered && claim.generation == *generation && *state == State::Active {
+            if !claim.triggered && !was_replaced && *state == State::Active {
                 let next = entry.next_due(since, claim.connector).scheduled_for;
                 let missed = (next - claim.scheduled_for) / spec.schedule_ms - 1;
                 tell_skipped(&entry.assignment, missed, &self.skipped);
