@@ -19,7 +19,7 @@ use connector_runtime::runner::{Runner, RunnerOptions};
 use connector_runtime::secrets::SecretSources;
 use connector_runtime::sqlite::SqliteStore;
 use connector_runtime::store::Store;
-use connector_server::{App, serve};
+use connector_server::{Access, App, serve};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
 use hyper::{Method, Request};
@@ -64,7 +64,7 @@ async fn main() -> Result<(), Error> {
 
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let base = format!("http://{}", listener.local_addr()?);
-    let app = App { store, registry, secrets, token: None, metrics: Arc::default() };
+    let app = App { store, registry, secrets, access: Access::Local, metrics: Arc::default() };
     let stopped = stop.clone();
     let serving = tokio::spawn(serve(listener, app, async move { stopped.cancelled().await }));
 

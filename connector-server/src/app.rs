@@ -22,10 +22,22 @@ pub struct App {
     pub registry: Registry,
     /// Where previews find secrets.
     pub secrets: Arc<dyn ResolveSecret>,
-    /// What requests must show, as `Authorization: Bearer TOKEN`; everyone is let in without one.
-    pub token: Option<Secret>,
+    /// Who is let in.
+    pub access: Access,
     /// What `/metrics` tells.
     pub metrics: Arc<MetricsRegistry>,
+}
+
+/// Who is let in.
+#[derive(Clone)]
+pub enum Access {
+    /// Whoever shows this token, as `Authorization: Bearer TOKEN`.
+    Token(Secret),
+    /// Whoever reaches the listener and calls it by an IP address, or `localhost`. A page of another site could have the site's own
+    /// name lead here, and then act as the operator's (DNS rebinding).
+    Local,
+    /// Whoever reaches the listener, by whatever name. Something in front of it should see to who does.
+    Anyone,
 }
 
 impl fmt::Debug for App {

@@ -10,7 +10,7 @@ use connector_runtime::runner::{Runner, RunnerOptions};
 use connector_runtime::secrets::SecretSources;
 use connector_runtime::sqlite::SqliteStore;
 use connector_runtime::store::{Store, StoreError};
-use connector_server::{App, serve};
+use connector_server::{Access, App, serve};
 use prom_connector::Prometheus;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry as MetricsRegistry;
@@ -79,7 +79,12 @@ async fn run_parts(options: &Options, token: Option<Secret>) -> Result<(), Daemo
         if let Some(listener) = listener {
             announce(&listener);
             let (store, registry, secrets) = (Arc::clone(&store), registry.clone(), Arc::clone(&secrets));
-            let app = App { store, registry, secrets, token, metrics };
+            let access = match token {
+                Some(token) => Access::Token(token),
+                None if options.allow_anonymous => Access::Anyone,
+                None => Access::Local,
+            };
+            let app = App { store, registry, secrets, access, metrics };
             let stop = stop.clone();
             serve(listener, app, async move { stop.cancelled().await }).await;
         }

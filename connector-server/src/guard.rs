@@ -1,25 +1,35 @@
 //! Who is let in.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
+use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use connector_core::Secret;
 use subtle::ConstantTimeEq;
 
-use crate::App;
 use crate::page;
 use crate::problem::Problem;
+use crate::{Access, App};
 
 /// Lets a request through, or answers why not.
 pub(crate) async fn admit(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let open = matches!(request.uri().path(), "/healthz" | "/readyz");
-    if let Some(token) = app.token.as_ref().filter(|_| !open)
-        && !shows(request.headers(), token)
-    {
-        return unauthorized(&request);
+    match &app.access {
+        Access::Token(token) if !open && !shows(request.headers(), token) => return unauthorized(&request),
+        Access::Local if !open => {
+            if let Some(host) = unknown_host(request.headers(), request.uri()) {
+                let detail = format!(
+                    "without an API token this server answers at an IP address or as localhost, not as {host:?}: \
+                     set a token, or let in anyone (connectord: --api-token-file FILE, --allow-anonymous)"
+                );
+                return Problem::new(StatusCode::FORBIDDEN, "unknown_host", detail).into_response();
+            }
+        }
+        _ => {}
     }
     if !request.method().is_safe() && is_cross_origin(request.headers(), request.uri()) {
         let detail = "this request was made by a page of another site";
@@ -57,6 +67,22 @@ fn unauthorized(request: &Request) -> Response {
     response
 }
 
+/// The host that is asked for, where it is a name that may lead anywhere. Programs that are no browsers may name none.
+fn unknown_host(headers: &HeaderMap, uri: &Uri) -> Option<String> {
+    let named = headers.get_all(header::HOST).iter().map(HeaderValue::as_bytes);
+    let mut named = named.chain(uri.authority().map(|authority| authority.as_str().as_bytes()));
+    named.find(|host| !is_local(host)).map(|host| String::from_utf8_lossy(host).into_owned())
+}
+
+/// Whether a host, with or without a port, is an IP address, or a name that browsers take for this machine.
+fn is_local(host: &[u8]) -> bool {
+    let Ok(authority) = Authority::try_from(host) else { return false };
+    let host = authority.host().to_ascii_lowercase();
+    let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(&host);
+    let name = host.strip_suffix('.').unwrap_or(&host);
+    address.parse::<IpAddr>().is_ok() || name == "localhost" || name.ends_with(".localhost")
+}
+
 /// Whether a browser sends this for a page of another site. Browsers say so themselves; older ones only name the page's
 /// origin, and other clients say nothing.
 fn is_cross_origin(headers: &HeaderMap, uri: &Uri) -> bool {
@@ -65,7 +91,7 @@ fn is_cross_origin(headers: &HeaderMap, uri: &Uri) -> bool {
     }
     let Some(origin) = headers.get(header::ORIGIN) else { return false };
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    let host = host.or_else(|| uri.authority().map(axum::http::uri::Authority::as_str));
+    let host = host.or_else(|| uri.authority().map(Authority::as_str));
     let origin = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
     origin.map(|(_, authority)| authority) != host
 }
@@ -109,5 +135,53 @@ mod tests {
         assert!(!cross(&[("origin", "http://localhost:8080"), ("host", "localhost:8080")]));
         assert!(cross(&[("origin", "http://localhost:3000"), ("host", "localhost:8080")]));
         assert!(cross(&[("origin", "null"), ("host", "localhost:8080")]));
+    }
+
+    #[test]
+    fn names_that_may_lead_anywhere_are_told_apart() {
+        for local in [
+            "127.0.0.1",
+            "127.0.0.1:8080",
+            "10.1.2.3:80",
+            "[::1]:8080",
+            "[fe80::1]",
+            "localhost",
+            "LocalHost:8080",
+            "localhost.:8080",
+            "a.localhost",
+        ] {
+            assert!(is_local(local.as_bytes()), "{local}");
+        }
+        for unknown in [
+            "",
+            "example.org",
+            "example.org:8080",
+            "localhost.example.org",
+            "notlocalhost",
+            "127.0.0.1.example.org",
+            "127.0.0.1@example.org",
+            "::1",
+            "2130706433",
+            "localhost:80 example.org",
+        ] {
+            assert!(!is_local(unknown.as_bytes()), "{unknown:?}");
+        }
+        assert!(!is_local(b"\xff"));
+    }
+
+    #[test]
+    fn every_host_that_is_named_must_be_known() {
+        let unknown = |pairs: &[(&'static str, &str)], uri: &'static str| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in pairs {
+                headers.append(*name, value.parse().unwrap());
+            }
+            unknown_host(&headers, &Uri::from_static(uri))
+        };
+        assert_eq!(unknown(&[], "/"), None);
+        assert_eq!(unknown(&[("host", "localhost:8080")], "/"), None);
+        assert_eq!(unknown(&[("host", "a.org:8080")], "/").as_deref(), Some("a.org:8080"));
+        assert_eq!(unknown(&[("host", "localhost"), ("host", "a.org")], "/").as_deref(), Some("a.org"));
+        assert_eq!(unknown(&[("host", "localhost")], "http://a.org/").as_deref(), Some("a.org"));
     }
 }

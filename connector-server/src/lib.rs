@@ -9,11 +9,11 @@
 //!
 //! use connector_core::{Registry, ResolveSecret};
 //! use connector_runtime::store::Store;
-//! use connector_server::{App, serve};
+//! use connector_server::{Access, App, serve};
 //!
 //! async fn api(store: Arc<dyn Store>, secrets: Arc<dyn ResolveSecret>) -> std::io::Result<()> {
 //!     let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
-//!     let app = App { store, registry: Registry::new(), secrets, token: None, metrics: Arc::default() };
+//!     let app = App { store, registry: Registry::new(), secrets, access: Access::Local, metrics: Arc::default() };
 //!     serve(listener, app, async { tokio::signal::ctrl_c().await.unwrap_or(()) }).await;
 //!     Ok(())
 //! }
@@ -53,6 +53,7 @@
 //! | `invalid_config` | 400 | the connector type refuses the config |
 //! | `unauthorized` | 401 | the token is missing or wrong |
 //! | `cross_origin` | 403 | a page of another site tries to change something |
+//! | `unknown_host` | 403 | there is no token, and the host that was asked for is neither an IP address nor `localhost` |
 //! | `not_found` | 404 | no such connector, table, connector type or path |
 //! | `method_not_allowed` | 405 | see `Allow` |
 //! | `request_timeout` | 408 | a body that has not arrived within 30 s |
@@ -70,7 +71,8 @@
 //!
 //! With a token, every request but the two probes needs `Authorization: Bearer TOKEN`. The operator's page asks for it
 //! and keeps it in the browser's session. Without one, whoever can reach the listener is the operator; requests that
-//! pages of other sites make a browser send are refused.
+//! pages of other sites make a browser send are refused, also where the site's name was made to lead here: unless
+//! [anyone](Access::Anyone) is let in, the host that is asked for must be an IP address or `localhost`.
 
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
@@ -88,5 +90,5 @@ mod row_json;
 mod server;
 mod tables;
 
-pub use app::App;
+pub use app::{Access, App};
 pub use server::serve;

@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use crate::server::{Reply, Server, spec};
 use axum::http::{StatusCode, header};
+use connector_core::Secret;
 use connector_runtime::memory::MemoryStore;
+use connector_server::Access;
 
 const TOKEN: &str = "s3cret-t0ken";
 
 async fn guarded() -> Server {
-    Server::with(Arc::new(MemoryStore::new()), Some(TOKEN)).await
+    Server::with(Arc::new(MemoryStore::new()), Access::Token(Secret::new(TOKEN))).await
 }
 
 #[tokio::test]
@@ -67,6 +69,34 @@ async fn pages_of_other_sites_change_nothing() {
     for fine in ["sec-fetch-site: same-origin", "sec-fetch-site: none", &own] {
         assert_eq!(server.send("POST", &pause, &[fine], b"").await.status, StatusCode::OK, "{fine}");
     }
+}
+
+#[tokio::test]
+async fn names_that_were_made_to_lead_here_are_refused_where_there_is_no_token() {
+    let body = spec("one").to_string();
+    let rebound =
+        ["host: evil.example:8080", "sec-fetch-site: same-origin", "origin: http://evil.example:8080"];
+    let server = Server::start().await;
+    let detail = server.send("GET", "/v1/connectors", &rebound, b"").await.problem(403, "unknown_host");
+    assert!(detail.contains("\"evil.example:8080\"") && detail.contains("--api-token-file"), "{detail}");
+    for path in ["/", "/metrics", "/v1/connector-types", "/v1/tables/d/t/rows"] {
+        server.send("GET", path, &rebound, b"").await.problem(403, "unknown_host");
+    }
+    server.send("POST", "/v1/connectors", &rebound, body.as_bytes()).await.problem(403, "unknown_host");
+    for path in ["/healthz", "/readyz"] {
+        assert_eq!(server.send("GET", path, &rebound, b"").await.status, StatusCode::OK, "{path}");
+    }
+    for fine in ["host: localhost:1", "host: [::1]:8080", "host: 192.0.2.1"] {
+        assert_eq!(server.send("GET", "/v1/connectors", &[fine], b"").await.status, StatusCode::OK, "{fine}");
+    }
+
+    let server = Server::with(Arc::new(MemoryStore::new()), Access::Anyone).await;
+    let made = server.send("POST", "/v1/connectors", &rebound, body.as_bytes()).await;
+    assert_eq!(made.status, StatusCode::CREATED);
+    let server = guarded().await;
+    let right = format!("authorization: Bearer {TOKEN}");
+    let made = server.send("POST", "/v1/connectors", &[&right, rebound[0]], body.as_bytes()).await;
+    assert_eq!(made.status, StatusCode::CREATED);
 }
 
 /// Checks that the page is whole, needs nothing from elsewhere, and that its policy lets run what it has inside.

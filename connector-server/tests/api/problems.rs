@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::broken::BrokenStore;
 use crate::server::{Server, spec};
 use axum::http::{StatusCode, header};
+use connector_server::Access;
 use serde_json::{Value, json};
 
 const NOWHERE: &str = "/v1/connectors/6f9619ff-8b86-4d01-b42d-00cf4fc964ff";
@@ -134,7 +135,7 @@ async fn paths_methods_and_queries_that_make_no_sense_are_refused_with_the_reaso
 
 #[tokio::test]
 async fn a_store_that_fails_is_told_with_its_cause() {
-    let server = Server::with(Arc::new(BrokenStore), None).await;
+    let server = Server::with(Arc::new(BrokenStore), Access::Local).await;
     assert_eq!(server.get("/healthz").await.status, StatusCode::OK);
     for (method, path) in [
         ("GET", "/readyz"),
@@ -155,14 +156,14 @@ async fn a_store_that_fails_is_told_with_its_cause() {
 
 #[tokio::test]
 async fn rows_that_end_early_are_cut_off_and_never_pass_for_complete() {
-    let server = Server::with(Arc::new(BrokenStore), None).await;
+    let server = Server::with(Arc::new(BrokenStore), Access::Local).await;
     let reply = server.try_send("GET", "/v1/tables/default/cut/rows", &[], b"").await;
     assert!(reply.is_err(), "{}", reply.unwrap().text());
 }
 
 #[tokio::test]
 async fn a_panic_is_answered_and_the_connection_goes_on() {
-    let server = Server::with(Arc::new(BrokenStore), None).await;
+    let server = Server::with(Arc::new(BrokenStore), Access::Local).await;
     for _ in 0..2 {
         server.get("/v1/tables/default/panic/rows").await.problem(500, "internal");
     }

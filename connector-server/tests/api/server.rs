@@ -11,7 +11,7 @@ use connector_core::{
 use connector_runtime::memory::MemoryStore;
 use connector_runtime::model::{Millis, Outcome, TickRecord};
 use connector_runtime::store::{Claim, Claimed, FinishedTick, Store};
-use connector_server::{App, serve};
+use connector_server::{Access, App, serve};
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
@@ -97,17 +97,17 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) async fn start() -> Self {
-        Self::with(Arc::new(MemoryStore::new()), None).await
+        Self::with(Arc::new(MemoryStore::new()), Access::Local).await
     }
 
-    pub(crate) async fn with(store: Arc<dyn Store>, token: Option<&str>) -> Self {
+    pub(crate) async fn with(store: Arc<dyn Store>, access: Access) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let app = App {
             store: Arc::clone(&store),
             registry: Registry::new().with(Counter),
             secrets: Arc::new(NoSecrets),
-            token: token.map(Secret::new),
+            access,
             metrics: Arc::default(),
         };
         let stop = Cancellation::new();

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use connector_server::Access;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use serde_json::json;
@@ -26,13 +27,13 @@ async fn answer_to(server: &Server, sent: &[u8]) -> (String, u64) {
 #[tokio::test(start_paused = true)]
 async fn a_client_that_sends_no_whole_request_is_hung_up_on() {
     let server = Server::start().await;
-    for sent in [&b""[..], b"GET /healthz HT", b"GET /healthz HTTP/1.1\r\nhost: a\r\n"] {
+    for sent in [&b""[..], b"GET /healthz HT", b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n"] {
         let (answer, seconds) = answer_to(&server, sent).await;
         assert_eq!((answer.as_str(), seconds), ("", 30), "{}", sent.escape_ascii());
     }
-    let (answer, seconds) = answer_to(&server, b"GET /healthz HTTP/1.1\r\nhost: a\r\n\r\nGET").await;
+    let (answer, seconds) = answer_to(&server, b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\nGET").await;
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && seconds == 30, "{seconds} s: {answer}");
-    let head = b"POST /v1/connectors HTTP/1.1\r\nhost: a\r\ncontent-length: 100\r\n\r\n{";
+    let head = b"POST /v1/connectors HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\n{";
     let (answer, seconds) = answer_to(&server, head).await;
     assert!(answer.starts_with("HTTP/1.1 408 Request Timeout\r\n") && seconds == 30, "{seconds} s: {answer}");
     assert!(answer.contains(r#""code":"request_timeout""#), "{answer}");
@@ -43,9 +44,9 @@ async fn a_client_that_takes_nothing_of_its_answer_is_hung_up_on() {
     /// More than two sockets hold.
     const MUCH: usize = 256 << 20;
 
-    let server = Server::with(Arc::new(BrokenStore), None).await;
+    let server = Server::with(Arc::new(BrokenStore), Access::Local).await;
     let mut connection = TcpStream::connect(server.address).await.unwrap();
-    let request = b"GET /v1/tables/default/endless/rows HTTP/1.1\r\nhost: a\r\n\r\n";
+    let request = b"GET /v1/tables/default/endless/rows HTTP/1.1\r\nhost: localhost\r\n\r\n";
     connection.write_all(request).await.unwrap();
     sleep(Duration::from_secs(61)).await;
     let (mut taken, mut buffer) = (0, vec![0; 1 << 20]);
@@ -65,7 +66,7 @@ async fn who_opens_more_connections_than_there_are_places_waits_for_one() {
         idle.push(TcpStream::connect(server.address).await.unwrap());
     }
     let (answer, _) =
-        answer_to(&server, b"GET /healthz HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await;
+        answer_to(&server, b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
     assert_eq!(begun.elapsed().as_secs(), 30);
 }

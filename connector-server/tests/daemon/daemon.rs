@@ -183,7 +183,8 @@ impl Client {
         connection.set_read_timeout(Some(PATIENCE)).unwrap();
         // In HTTP/1.0 the body ends with the connection.
         let len = body.len();
-        let head = format!("{request} HTTP/1.0\r\nhost: x\r\n{header}\r\ncontent-length: {len}\r\n\r\n");
+        let head =
+            format!("{request} HTTP/1.0\r\nhost: localhost\r\n{header}\r\ncontent-length: {len}\r\n\r\n");
         connection.write_all((head + body).as_bytes()).unwrap();
         let mut reply = String::new();
         connection.read_to_string(&mut reply).unwrap();

@@ -3,6 +3,7 @@
 // A test's own set-up may panic: that fails the test, and says where.
 #![allow(clippy::unwrap_used)]
 
+mod access;
 mod backup;
 mod commands;
 mod daemon;
