@@ -49,7 +49,7 @@ pub(crate) struct Options {
     #[arg(long, env = "CONNECTORD_API_TOKEN_FILE", value_name = "FILE")]
     pub(crate) api_token_file: Option<PathBuf>,
 
-    /// Let everyone in who can reach an address beyond loopback
+    /// Without a token, let everyone in who can reach the address, by whatever name
     #[arg(long, env = "CONNECTORD_ALLOW_ANONYMOUS", value_parser = BoolishValueParser::new())]
     pub(crate) allow_anonymous: bool,
 
