@@ -39,7 +39,7 @@
 //! | `GET /v1/connector-types` | `{"connector_types"}` |
 //! | `POST /v1/connector-types/{type_id}/validate` | 200 `{"valid": true}` |
 //! | `POST /v1/connector-types/{type_id}/preview` | one tick of at most 60 s, nothing kept: `{"rows", "row_count", "attempts", "duration_ms"}` |
-//! | `GET /v1/tables/{database}/{table}/rows?limit=&since=&until=&COLUMN=VALUE` | `{"rows"}`, streamed, newest first, 100 unless told, at most 1,000,000 |
+//! | `GET /v1/tables/{database}/{table}/rows?limit=&since=&until=&COLUMN=VALUE` | `{"rows"}`, streamed, newest first, 100 unless told, at most 1,000,000; cut off after ten minutes |
 //!
 //! # Errors
 //!

@@ -1,6 +1,7 @@
 //! The rows of a table.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::State;
@@ -10,6 +11,7 @@ use connector_core::chain;
 use connector_runtime::store::{Cell, RowQuery, RowStream, StoreError};
 use futures_util::stream;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use crate::App;
 use crate::problem::Problem;
@@ -18,6 +20,9 @@ use crate::row_json::RowWriter;
 
 /// The most rows that one answer has.
 const ROWS_LIMIT: usize = 1_000_000;
+
+/// How long an answer may take. As long as it does, the store keeps what was there when it began, and its log grows.
+const ANSWER_WITHIN: Duration = Duration::from_secs(600);
 
 pub(crate) async fn rows(
     State(app): State<Arc<App>>,
@@ -32,7 +37,8 @@ pub(crate) async fn rows(
     // An error before the first row can still be told properly.
     let batch = batches.recv().await.transpose()?.map(Ok);
     let names: Vec<String> = columns.into_iter().map(|(name, _)| name).collect();
-    let answer = Answer { writer: RowWriter::new(&names), batch, batches };
+    let answer =
+        Answer { writer: RowWriter::new(&names), batch, batches, until: Instant::now() + ANSWER_WITHIN };
     let chunks = stream::unfold(Some(answer), |answer| async { Some(answer?.next().await) });
     Ok(([(header::CONTENT_TYPE, "application/json")], Body::from_stream(chunks)).into_response())
 }
@@ -45,12 +51,20 @@ struct Answer {
     /// The batch to write next; none after the last.
     batch: Option<Batch>,
     batches: mpsc::Receiver<Batch>,
+    until: Instant,
 }
 
 impl Answer {
     /// The next chunk, and the rest of the answer. An error cuts the body off, so that nobody takes it for complete.
     async fn next(mut self) -> (Result<Bytes, StoreError>, Option<Self>) {
-        match self.batch.take() {
+        let batch = match self.batch.take() {
+            Some(Ok(_)) if Instant::now() > self.until => {
+                let cause = format!("the client has not taken them within {ANSWER_WITHIN:?}");
+                Some(Err(StoreError::failed("there are more rows", cause)))
+            }
+            batch => batch,
+        };
+        match batch {
             Some(Ok(rows)) => {
                 rows.iter().for_each(|row| self.writer.row(row));
                 let chunk = self.writer.take();

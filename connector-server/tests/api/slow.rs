@@ -58,6 +58,20 @@ async fn a_client_that_takes_nothing_of_its_answer_is_hung_up_on() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_client_that_takes_its_answer_bit_by_bit_is_hung_up_on_in_the_end() {
+    let server = Server::with(Arc::new(BrokenStore), Access::Local).await;
+    let mut connection = TcpStream::connect(server.address).await.unwrap();
+    let request = b"GET /v1/tables/default/endless/rows HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    connection.write_all(request).await.unwrap();
+    let (begun, mut buffer) = (Instant::now(), vec![0; 1 << 20]);
+    while let Ok(1..) = connection.read(&mut buffer).await {
+        sleep(Duration::from_secs(5)).await;
+        assert!(begun.elapsed() < Duration::from_secs(1_000), "the answer goes on");
+    }
+    assert!(begun.elapsed() > Duration::from_secs(600), "{:?}", begun.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_opens_more_connections_than_there_are_places_waits_for_one() {
     let server = Server::start().await;
     let begun = Instant::now();
