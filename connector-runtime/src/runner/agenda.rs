@@ -106,7 +106,7 @@ impl Agenda {
     }
 
     /// Takes in a connector that is new or has changed.
-    pub(super) fn put(&mut self, assignment: Assignment, source: Configured, now: Millis) {
+    pub(super) fn put(&mut self, mut assignment: Assignment, source: Configured, now: Millis) {
         let id = assignment.id;
         let running = self.slots.is_running(id);
         let left_behind =
@@ -118,6 +118,8 @@ impl Agenda {
             Some(_) => (Past::default(), left_behind),
             None => (Past::of_last(&assignment), left_over(&assignment, left_behind, now)),
         };
+        // It would be copied for each tick.
+        assignment.last_tick = None;
         let (wish, claimed) = (None, None);
         self.entries
             .insert(id, Entry { assignment, source, wish, claimed, recheck, triggers_from: now, past });
