@@ -29,7 +29,7 @@ pub struct App {
 }
 
 /// Who is let in.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub enum Access {
     /// Whoever shows this token, as `Authorization: Bearer TOKEN`.
     Token(Secret),
@@ -42,7 +42,10 @@ pub enum Access {
 
 impl fmt::Debug for App {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("App").field("registry", &self.registry).finish_non_exhaustive()
+        f.debug_struct("App")
+            .field("registry", &self.registry)
+            .field("access", &self.access)
+            .finish_non_exhaustive()
     }
 }
 
