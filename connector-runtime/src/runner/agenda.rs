@@ -234,8 +234,10 @@ impl Agenda {
         if self.slots.end(claim.connector).is_some()
             && let Some(entry) = self.entries.get_mut(&claim.connector)
         {
-            entry.past.pace = Pace::Failing;
-            entry.past.trigger_gave_way |= claim.triggered;
+            if claim.generation == entry.assignment.generation {
+                entry.past.pace = Pace::Failing;
+                entry.past.trigger_gave_way |= claim.triggered;
+            }
             self.again(claim, now, now);
         }
     }

@@ -288,12 +288,18 @@ fn a_connector_that_was_replaced_does_not_wait_for_those_that_fail() {
     }
     // Nor does the end of a tick with the config of before.
     let now = INTERVAL + 500;
-    let mut agenda = agenda_of([last.clone()], INTERVAL);
-    let claim = agenda.take_due(now, 1)[0];
-    agenda.granted(claim, now).unwrap();
-    agenda.put(Assignment { generation: claim.generation + 1, ..last }, source, now);
-    agenda.ended(claim, false, now + SLOW);
-    let claim = agenda.take_due(now + INTERVAL, 1)[0];
-    agenda.granted(claim, now + INTERVAL).unwrap();
-    assert!(agenda.failing_again().is_empty());
+    for gives_way in [false, true] {
+        let mut agenda = agenda_of([last.clone()], INTERVAL);
+        let claim = agenda.take_due(now, 1)[0];
+        agenda.granted(claim, now).unwrap();
+        agenda.put(Assignment { generation: claim.generation + 1, ..last.clone() }, source.clone(), now);
+        if gives_way {
+            agenda.gave_way(claim, now + SLOW);
+        } else {
+            agenda.ended(claim, false, now + SLOW);
+        }
+        let claim = agenda.take_due(now + INTERVAL, 1)[0];
+        agenda.granted(claim, now + INTERVAL).unwrap();
+        assert!(agenda.failing_again().is_empty(), "gives way: {gives_way}");
+    }
 }
