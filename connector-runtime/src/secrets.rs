@@ -23,6 +23,7 @@ pub struct SecretSources {
     allowed_dirs: Vec<PathBuf>,
     hidden_env_prefixes: Vec<String>,
     hidden_files: Vec<PathBuf>,
+    hidden_dirs: Vec<PathBuf>,
 }
 
 impl SecretSources {
@@ -66,6 +67,13 @@ impl SecretSources {
         self
     }
 
+    /// Refuses all files below this folder, once symbolic links are followed.
+    #[must_use]
+    pub fn hide_dir(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.hidden_dirs.push(dir.into());
+        self
+    }
+
     fn env(&self, name: &str) -> Result<String, String> {
         if self.hidden_env_prefixes.iter().any(|prefix| name.starts_with(prefix.as_str())) {
             return Err("this variable is the daemon's own and cannot be referred to".to_owned());
@@ -89,10 +97,11 @@ impl SecretSources {
     fn file(&self, path: &str) -> Result<String, String> {
         let failed = |error: io::Error| format!("cannot read the file: {error}");
         let real = fs::canonicalize(path).map_err(failed)?;
-        if self.hidden_files.iter().chain(&self.env_file).any(|hidden| is_same(hidden, &real)) {
+        let below = |dir: &PathBuf| fs::canonicalize(dir).is_ok_and(|dir| real.starts_with(dir));
+        let mut files = self.hidden_files.iter().chain(&self.env_file);
+        if files.any(|hidden| is_same(hidden, &real)) || self.hidden_dirs.iter().any(below) {
             return Err("this file is the daemon's own and cannot be referred to".to_owned());
         }
-        let below = |dir: &PathBuf| fs::canonicalize(dir).is_ok_and(|dir| real.starts_with(dir));
         if !self.allowed_dirs.is_empty() && !self.allowed_dirs.iter().any(below) {
             return Err("connectors may not refer to this file (--secret-dir)".to_owned());
         }
@@ -229,6 +238,17 @@ mod tests {
     fn the_daemons_own_variables_cannot_be_named() {
         let sources = SecretSources::new().hide_env_prefix("CONNECTORD_");
         assert!(resolve(&sources, "$env:CONNECTORD_STORE").unwrap_err().contains("the daemon's own"));
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn the_environment_cannot_be_had_as_a_file_either() {
+        let sources = SecretSources::new().hide_dir("/proc");
+        for path in ["/proc/self/environ", "/proc/thread-self/environ", "/dev/../proc/1/cmdline"] {
+            let reference = format!("$file:{path}");
+            assert!(resolve(&sources, &reference).unwrap_err().contains("the daemon's own"), "{path}");
+        }
+        assert!(resolve(&SecretSources::new(), "$file:/proc/self/cmdline").is_ok(), "it can otherwise");
     }
 
     #[test]
