@@ -1,6 +1,7 @@
 //! What the server serves, and the routes to it.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::Router;
@@ -33,6 +34,9 @@ pub struct App {
 pub enum Access {
     /// Whoever shows this token, as `Authorization: Bearer TOKEN`.
     Token(Secret),
+    /// The same with the token that this file holds when the request comes ([`read_token`](crate::read_token)): once another
+    /// one is in it, the old one is worth nothing. While it cannot be read nobody is let in.
+    TokenFile(PathBuf),
     /// Whoever reaches the listener and calls it by an IP address, or `localhost`. A page of another site could have the site's own
     /// name lead here, and then act as the operator's (DNS rebinding).
     Local,

@@ -1,16 +1,16 @@
 //! Wires the parts together and stops them together.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use connector_core::{Cancellation, Cause, Registry, ResolveSecret, Secret};
+use connector_core::{Cancellation, Cause, Registry, ResolveSecret};
 use connector_runtime::runner::{Runner, RunnerOptions};
 use connector_runtime::secrets::SecretSources;
 use connector_runtime::sqlite::SqliteStore;
 use connector_runtime::store::{Store, StoreError};
-use connector_server::{Access, App, serve};
+use connector_server::{Access, App, read_token, serve};
 use prom_connector::Prometheus;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry as MetricsRegistry;
@@ -22,13 +22,13 @@ use crate::process;
 
 /// Runs the daemon until it is told to stop.
 pub(crate) fn run(options: &Options) -> Result<(), DaemonError> {
-    let token = options.api_token_file.as_deref().map(read_token).transpose()?;
+    let access = access(options)?;
     allow_many_open_files();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|cause| DaemonError::Start("cannot start the async runtime".to_owned(), cause.into()))?;
-    let ended = runtime.block_on(run_parts(options, token));
+    let ended = runtime.block_on(run_parts(options, access));
     // What still runs, such as a file system that does not answer, must not hold up the end.
     runtime.shutdown_background();
     ended
@@ -43,7 +43,7 @@ fn allow_many_open_files() {
     }
 }
 
-async fn run_parts(options: &Options, token: Option<Secret>) -> Result<(), DaemonError> {
+async fn run_parts(options: &Options, access: Access) -> Result<(), DaemonError> {
     let stop = stop_signal()?;
     let listener = match options.role.serves() {
         true => Some(TcpListener::bind(options.listen).await.map_err(|cause| cannot_listen(options, cause))?),
@@ -79,11 +79,6 @@ async fn run_parts(options: &Options, token: Option<Secret>) -> Result<(), Daemo
         if let Some(listener) = listener {
             announce(&listener);
             let (store, registry, secrets) = (Arc::clone(&store), registry.clone(), Arc::clone(&secrets));
-            let access = match token {
-                Some(token) => Access::Token(token),
-                None if options.allow_anonymous => Access::Anyone,
-                None => Access::Local,
-            };
             let app = App { store, registry, secrets, access, metrics };
             let stop = stop.clone();
             serve(listener, app, async move { stop.cancelled().await }).await;
@@ -133,8 +128,8 @@ fn announce(listener: &TcpListener) {
 
 /// Where connectors find secrets: anywhere but in what is the daemon's own.
 fn secrets(options: &Options) -> Arc<dyn ResolveSecret> {
-    // The environment as a file would show the variables that are hidden by name.
-    let mut sources = SecretSources::new().hide_env_prefix("CONNECTORD_").hide_file("/proc/self/environ");
+    // There the environment would show the variables that are hidden by name.
+    let mut sources = SecretSources::new().hide_env_prefix("CONNECTORD_").hide_dir("/proc");
     if let Some(file) = &options.api_token_file {
         sources = sources.hide_file(file);
     }
@@ -150,15 +145,14 @@ fn secrets(options: &Options) -> Arc<dyn ResolveSecret> {
     Arc::new(sources)
 }
 
-/// The file's content without white space around it.
-fn read_token(path: &Path) -> Result<Secret, DaemonError> {
-    let refused = |reason: String| DaemonError::TokenFile { path: path.to_owned(), reason };
-    let text = std::fs::read_to_string(path).map_err(|cause| refused(cause.to_string()))?;
-    match text.trim() {
-        "" => Err(refused("it is empty".to_owned())),
-        token if token.bytes().all(|byte| byte.is_ascii_graphic()) => Ok(Secret::new(token)),
-        _ => Err(refused("a token has visible ASCII characters only, without spaces".to_owned())),
-    }
+/// Who is let in. A token that cannot be read keeps the daemon from starting.
+fn access(options: &Options) -> Result<Access, DaemonError> {
+    let Some(path) = &options.api_token_file else {
+        return Ok(if options.allow_anonymous { Access::Anyone } else { Access::Local });
+    };
+    let token = read_token(path).map_err(|reason| DaemonError::TokenFile { path: path.clone(), reason })?;
+    // A pipe can be read only once.
+    Ok(if path.is_file() { Access::TokenFile(path.clone()) } else { Access::Token(token) })
 }
 
 /// A signal that the first SIGTERM or SIGINT raises. The second one ends the process at once.
@@ -191,7 +185,7 @@ fn stop_signal() -> Result<Cancellation, DaemonError> {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DaemonError {
     #[error("--api-token-file {}: {reason}", .path.display())]
-    TokenFile { path: PathBuf, reason: String },
+    TokenFile { path: PathBuf, reason: io::Error },
     #[error("cannot open the store")]
     Store(#[from] StoreError),
     #[error("{0}")]

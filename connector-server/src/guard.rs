@@ -1,6 +1,8 @@
 //! Who is let in.
 
+use std::io;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
@@ -13,14 +15,25 @@ use subtle::ConstantTimeEq;
 
 use crate::page;
 use crate::problem::Problem;
-use crate::{Access, App};
+use crate::{Access, App, read_token};
 
 /// Lets a request through, or answers why not.
 pub(crate) async fn admit(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let open = matches!(request.uri().path(), "/healthz" | "/readyz");
     match &app.access {
-        Access::Token(token) if !open && !shows(request.headers(), token) => return unauthorized(&request),
-        Access::Local if !open => {
+        _ if open => {}
+        Access::Token(token) if !shows(request.headers(), token) => return unauthorized(&request),
+        Access::TokenFile(path) => match token_in(path.clone()).await {
+            Ok(token) if shows(request.headers(), &token) => {}
+            Ok(_) => return unauthorized(&request),
+            Err(error) => {
+                tracing::error!(file = %path.display(), %error, "nobody is let in: the API token cannot be read");
+                let detail = "the file of the API token cannot be read; the server's log says why";
+                return Problem::new(StatusCode::SERVICE_UNAVAILABLE, "token_unreadable", detail)
+                    .into_response();
+            }
+        },
+        Access::Local => {
             if let Some(host) = unknown_host(request.headers(), request.uri()) {
                 let detail = format!(
                     "without an API token this server answers at an IP address or as localhost, not as {host:?}: \
@@ -29,13 +42,18 @@ pub(crate) async fn admit(State(app): State<Arc<App>>, request: Request, next: N
                 return Problem::new(StatusCode::FORBIDDEN, "unknown_host", detail).into_response();
             }
         }
-        _ => {}
+        Access::Token(_) | Access::Anyone => {}
     }
     if !request.method().is_safe() && is_cross_origin(request.headers(), request.uri()) {
         let detail = "this request was made by a page of another site";
         return Problem::new(StatusCode::FORBIDDEN, "cross_origin", detail).into_response();
     }
     next.run(request).await
+}
+
+/// The token that a file holds now. The file system may take its time.
+async fn token_in(path: PathBuf) -> io::Result<Secret> {
+    tokio::task::spawn_blocking(move || read_token(&path)).await.map_err(io::Error::other)?
 }
 
 fn shows(headers: &HeaderMap, token: &Secret) -> bool {

@@ -65,12 +65,13 @@
 //! | `internal` | 500 | a mistake in the server's code, or in that of a connector type or store: it panicked |
 //! | `transient`, `permanent` | 502 | a preview failed at the source |
 //! | `busy` | 503 | 8 previews are being taken, and none ended within 10 s |
+//! | `token_unreadable` | 503 | the file of the token cannot be read, or holds none |
 //! | `store_unavailable` | 503 | the store failed; nothing was changed |
 //!
 //! # Security
 //!
-//! With a token, every request but the two probes needs `Authorization: Bearer TOKEN`. The operator's page asks for it
-//! and keeps it in the browser's session. Without one, whoever can reach the listener is the operator; requests that
+//! With a token, every request but the two probes needs `Authorization: Bearer TOKEN`. One that is [in a
+//! file](Access::TokenFile) can be replaced at any time. The operator's page asks for it and keeps it in the browser's session. Without one, whoever can reach the listener is the operator; requests that
 //! pages of other sites make a browser send are refused, also where the site's name was made to lead here: unless
 //! [anyone](Access::Anyone) is let in, the host that is asked for must be an IP address or `localhost`.
 
@@ -89,6 +90,8 @@ mod request;
 mod row_json;
 mod server;
 mod tables;
+mod token;
 
 pub use app::{Access, App};
 pub use server::serve;
+pub use token::read_token;

@@ -45,7 +45,7 @@ pub(crate) struct Options {
     #[arg(long, env = "CONNECTORD_ENV_FILE", value_name = "FILE")]
     pub(crate) env_file: Option<PathBuf>,
 
-    /// The token that every request but /healthz and /readyz needs then, as `Authorization: Bearer`
+    /// The token that every request but /healthz and /readyz needs then, as `Authorization: Bearer`; read again at each
     #[arg(long, env = "CONNECTORD_API_TOKEN_FILE", value_name = "FILE")]
     pub(crate) api_token_file: Option<PathBuf>,
 

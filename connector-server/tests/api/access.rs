@@ -99,6 +99,28 @@ async fn names_that_were_made_to_lead_here_are_refused_where_there_is_no_token()
     assert_eq!(made.status, StatusCode::CREATED);
 }
 
+#[tokio::test]
+async fn a_token_in_a_file_is_the_one_that_it_holds_when_a_request_comes() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("token");
+    let server = Server::with(Arc::new(MemoryStore::new()), Access::TokenFile(file.clone())).await;
+    let get = async |token: &str| {
+        server.send("GET", "/v1/connectors", &[&format!("authorization: Bearer {token}")], b"").await
+    };
+    std::fs::write(&file, "one\n").unwrap();
+    assert_eq!(get("one").await.status, StatusCode::OK);
+    get("two").await.problem(401, "unauthorized");
+    std::fs::write(&file, "two\n").unwrap();
+    assert_eq!(get("two").await.status, StatusCode::OK);
+    get("one").await.problem(401, "unauthorized");
+    std::fs::write(&file, "").unwrap();
+    get("").await.problem(503, "token_unreadable");
+    std::fs::remove_file(&file).unwrap();
+    let detail = get("two").await.problem(503, "token_unreadable");
+    assert!(!detail.contains("two") && !detail.contains(folder.path().to_str().unwrap()), "{detail}");
+    assert_eq!(server.get("/healthz").await.status, StatusCode::OK);
+}
+
 /// Checks that the page is whole, needs nothing from elsewhere, and that its policy lets run what it has inside.
 #[track_caller]
 fn check_page(reply: &Reply) {
