@@ -9,11 +9,14 @@
 //!
 //! A series may go once no tick has a sample of it. A reader finds that out in its own time; the job that deletes the
 //! series then looks at the ticks that were written since, and begins a new epoch, which tells all processes to forget
-//! what they remember of series.
+//! what they remember of series. To find it out takes a look at all that is kept of a connector, so connectors have that
+//! done in turn, a few times while a tick ages.
 
 mod delete;
 mod find;
 mod metrics;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::ops::AddAssign;
@@ -30,6 +33,9 @@ use crate::store::StoreError;
 
 /// The series that go in one transaction.
 const SERIES: usize = 1_000;
+
+/// How often a connector has its turn while one of its ticks ages.
+const TURNS: i64 = 4;
 
 /// How often a long pass is told of.
 const TELL_EVERY: Duration = Duration::from_secs(10);
@@ -67,6 +73,7 @@ impl SqliteStore {
         let kept = i64::try_from(retention.as_millis()).unwrap_or(i64::MAX);
         let every = (retention / 24).clamp(Duration::from_secs(1), Duration::from_secs(3600));
         let mut clocks = Clocks::at(clock::wall(), clock::uptime());
+        let turns = Turns((kept / TURNS).max(1));
         loop {
             let jump = clocks.ahead(clock::wall(), clock::uptime());
             if jump > DRIFT {
@@ -75,7 +82,7 @@ impl SqliteStore {
                     "the clock has jumped forwards: nothing is deleted before it has gone on steadily for a while"
                 );
             } else {
-                let result = self.expire(clock::wall().saturating_sub(kept)).await;
+                let result = self.pass(clock::wall().saturating_sub(kept), Some(turns)).await;
                 self.expiry.ended(result.is_ok(), clock::wall());
                 if let Err(error) = result {
                     let error: &dyn std::error::Error = &error;
@@ -93,18 +100,35 @@ impl SqliteStore {
     ///
     /// # Errors
     ///
-    /// When the store failed. What was deleted by then is deleted.
+    /// When the store failed. What was deleted by then is deleted; databases without a failure are done.
     pub async fn expire(&self, before: Millis) -> Result<Expired, StoreError> {
-        let mut expired = Expired::default();
+        self.pass(before, None).await
+    }
+
+    /// One pass over all databases. With `turns`, only connectors whose turn it is have their series looked through, and
+    /// those that no row is left of.
+    async fn pass(&self, before: Millis, turns: Option<Turns>) -> Result<Expired, StoreError> {
+        let (mut expired, mut failed) = (Expired::default(), Ok(()));
         for database in self.readers.control(Control::all_databases).await? {
-            let mut pass = Pass::new(self, &database, before);
-            pass.delete_ticks().await?;
-            pass.delete_series().await?;
-            pass.give_back().await?;
-            pass.tell("deleted old ticks");
+            let mut pass = Pass::new(self, &database, before, turns);
+            failed = failed.and(pass.run().await);
             expired += pass.done;
         }
-        Ok(expired)
+        failed.map(|()| expired)
+    }
+}
+
+/// How often a connector has its series looked through for those that no row is left of, in milliseconds of what is deleted.
+#[derive(Clone, Copy)]
+struct Turns(i64);
+
+impl Turns {
+    /// Whether a connector has its turn when its ticks from the bucket `gone` on are deleted, and `left` is the first that
+    /// stays. Its number says when, so that connectors have theirs at different times, and a restart changes nothing.
+    fn is_of(self, connector: i64, gone: Millis, left: Millis) -> bool {
+        let spread = connector.cast_unsigned().wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+        let nth = |time: Millis| time.saturating_add(spread.cast_signed() % self.0).div_euclid(self.0);
+        nth(gone) < nth(left)
     }
 }
 
@@ -128,17 +152,25 @@ struct Pass<'a> {
     store: &'a SqliteStore,
     database: &'a str,
     before: Millis,
+    turns: Option<Turns>,
     done: Expired,
-    /// The greatest number of a series in the deleted ticks, for each table and connector: of those up to it, some may be
-    /// left without a sample.
-    touched: BTreeMap<(i64, i64), i64>,
+    /// The tables and connectors that rows went of, each with the oldest of those ticks.
+    touched: BTreeMap<(i64, i64), Millis>,
     told: Instant,
 }
 
 impl<'a> Pass<'a> {
-    fn new(store: &'a SqliteStore, database: &'a str, before: Millis) -> Self {
+    fn new(store: &'a SqliteStore, database: &'a str, before: Millis, turns: Option<Turns>) -> Self {
         let (done, touched) = Default::default();
-        Self { store, database, before, done, touched, told: Instant::now() }
+        Self { store, database, before, turns, done, touched, told: Instant::now() }
+    }
+
+    async fn run(&mut self) -> Result<(), StoreError> {
+        self.delete_ticks().await?;
+        self.delete_series().await?;
+        self.give_back().await?;
+        self.tell("deleted old ticks");
+        Ok(())
     }
 
     async fn delete_ticks(&mut self) -> Result<(), StoreError> {
@@ -153,9 +185,9 @@ impl<'a> Pass<'a> {
                 let chunk = chunk.to_vec();
                 let gone = self.write(move |file| file.delete_ticks(&chunk, before)).await?;
                 self.count(Expired { ticks: gone.ticks, rows: gone.rows, ..Expired::default() });
-                for (place, last) in gone.touched {
-                    let bound = self.touched.entry(place).or_insert(last);
-                    *bound = last.max(*bound);
+                for (place, bucket) in gone.touched {
+                    let oldest = self.touched.entry(place).or_insert(bucket);
+                    *oldest = bucket.min(*oldest);
                 }
                 if self.told.elapsed() > TELL_EVERY {
                     self.told = Instant::now();
@@ -179,8 +211,10 @@ impl<'a> Pass<'a> {
     }
 
     async fn delete_series(&mut self) -> Result<(), StoreError> {
-        for ((table, connector), bound) in std::mem::take(&mut self.touched) {
-            let find = move |c: &Connection, path: &Path| find_unused(c, table, connector, bound).at(path);
+        for ((table, connector), gone) in std::mem::take(&mut self.touched) {
+            let turns = self.turns;
+            let is_turn = move |left| turns.is_none_or(|turns| turns.is_of(connector, gone, left));
+            let find = move |c: &Connection, path: &Path| find_unused(c, table, connector, is_turn).at(path);
             let Some(unused) = self.store.readers.data(self.database, find).await?.flatten() else {
                 continue;
             };
@@ -230,20 +264,5 @@ impl<'a> Pass<'a> {
             let before = format_millis(self.before);
             tracing::info!(database = self.database, before, ticks, rows, series, bytes, "{message}");
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_jump_of_the_clock_counts_once() {
-        const HOUR: i64 = 3_600_000;
-        let mut clocks = Clocks::at(1_777_716_000_000, 5_000);
-        assert_eq!(clocks.ahead(1_777_716_000_000 + HOUR, 5_000 + HOUR), 0);
-        assert_eq!(clocks.ahead(1_777_716_000_000 + 3 * HOUR, 5_000 + 2 * HOUR), HOUR);
-        assert_eq!(clocks.ahead(1_777_716_000_000 + 4 * HOUR, 5_000 + 3 * HOUR), 0);
-        assert_eq!(clocks.ahead(1_777_716_000_000 + 4 * HOUR, 5_000 + 4 * HOUR), -HOUR);
     }
 }

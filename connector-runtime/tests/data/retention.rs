@@ -1,8 +1,9 @@
 //! Letting go of what is old, while commits go on.
 
+use connector_runtime::model::ConnectorSpec;
 use connector_runtime::store::{Claimed, Store as _};
 
-use crate::folder::{Folder, INTERVAL, T, claim, commit, connector, end, lease, nth};
+use crate::folder::{Folder, INTERVAL, T, claim, commit, connector, end, lease, nth, schema};
 
 /// Samples that no tick or no series belongs to.
 const ORPHANS: &str = "SELECT count(*) FROM \"readings$samples\" x
@@ -29,6 +30,35 @@ async fn ticks_before_a_time_go_and_the_others_stay() {
     }
     assert_eq!(store.expire(nth(4)).await.unwrap(), Default::default());
     assert_eq!(folder.count(ORPHANS), 0);
+}
+
+#[tokio::test]
+async fn a_damaged_database_keeps_nothing_in_the_others() {
+    let folder = Folder::new();
+    let store = folder.open();
+    let create = async |database: &str| {
+        let spec = ConnectorSpec {
+            name: database.to_owned(),
+            type_id: "thermometer".to_owned(),
+            target_database: database.to_owned(),
+            target_table: "readings".to_owned(),
+            schedule_ms: INTERVAL,
+            config: serde_json::Value::Null,
+        };
+        store.create(spec, &schema()).await.unwrap().id
+    };
+    // One comes before that database, and one after it.
+    let (_, id, _) = (create("attic").await, create("plant").await, create("zoo").await);
+    commit(&store, id, 0, &["a"]).await;
+    commit(&store, id, 1, &["a"]).await;
+    drop(store);
+    let store = folder.open();
+    for name in ["attic.db", "zoo.db"] {
+        std::fs::write(folder.path().join(name), "no database at all".repeat(1_000)).unwrap();
+    }
+    let error = store.expire(nth(1)).await.unwrap_err().to_string();
+    assert!(error.contains("attic.db") || error.contains("zoo.db"), "{error}");
+    assert_eq!(folder.rows(), [(nth(1), "a".to_owned())]);
 }
 
 #[tokio::test]

@@ -4,12 +4,12 @@ use std::collections::HashSet;
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::find::{Unused, remove_used, tables};
+use super::find::{Samples, Unused, newer_ticks, tables};
 use crate::model::Millis;
 use crate::sqlite::{
     data::DataFile,
     fault::At,
-    table::{ids_of, number_in, quote},
+    table::{ids_of, quote},
 };
 use crate::store::StoreError;
 
@@ -24,7 +24,8 @@ const FREE_PART: i64 = 10;
 pub(super) struct Gone {
     pub(super) ticks: u64,
     pub(super) rows: u64,
-    pub(super) touched: Vec<((i64, i64), i64)>,
+    /// The tables and connectors that rows went of, each with the bucket of the tick.
+    pub(super) touched: Vec<((i64, i64), Millis)>,
 }
 
 impl DataFile {
@@ -74,19 +75,18 @@ fn delete_ticks(connection: &Connection, ticks: &[i64], before: Millis) -> rusql
     let mut find = connection.prepare_cached(include_str!("../sql/data/find_expired.sql"))?;
     for id in ticks {
         let found = find.query_row((id, before), |row| {
-            Ok((row.get::<_, i64>(0)?, row.get::<_, Option<i64>>(1)?, row.get::<_, bool>(2)?))
+            Ok((row.get(0)?, row.get::<_, Option<i64>>(1)?, row.get(2)?, row.get::<_, bool>(3)?))
         });
-        let Some((connector, target, is_superseded)) = found.optional()? else { continue };
+        let Some((connector, target, bucket, is_superseded)) = found.optional()? else { continue };
         if let Some((target, name)) = target.and_then(|target| Some((target, tables.get(&target)?))) {
             let samples = quote(&format!("{name}$samples"));
             let ids = ids_of(*id);
             let span = [ids.start(), ids.end()];
-            let last = format!("SELECT max(\"$id\") FROM {samples} WHERE \"$id\" BETWEEN ?1 AND ?2");
-            let last: Option<i64> = connection.prepare_cached(&last)?.query_row(span, |row| row.get(0))?;
-            if let Some(last) = last {
-                let delete = format!("DELETE FROM {samples} WHERE \"$id\" BETWEEN ?1 AND ?2");
-                gone.rows += connection.prepare_cached(&delete)?.execute(span)? as u64;
-                gone.touched.push(((target, connector), number_in(last)));
+            let delete = format!("DELETE FROM {samples} WHERE \"$id\" BETWEEN ?1 AND ?2");
+            let rows = connection.prepare_cached(&delete)?.execute(span)? as u64;
+            if rows > 0 {
+                gone.rows += rows;
+                gone.touched.push(((target, connector), bucket));
                 connection.prepare_cached("DELETE FROM \"$blooms\" WHERE tick = ?1")?.execute([id])?;
             }
         }
@@ -107,10 +107,9 @@ fn delete_series(
     connector: i64,
 ) -> rusqlite::Result<u64> {
     let mut numbers: HashSet<i64> = unused.numbers.iter().copied().collect();
-    let mut newer = connection.prepare_cached(include_str!("../sql/data/newer_ticks.sql"))?;
-    let mut ticks = newer.query([unused.seen, connector, table])?;
-    while let Some(tick) = ticks.next()? {
-        remove_used(connection, &unused.table, tick.get(0)?, tick.get(1)?, &mut numbers)?;
+    let mut samples = Samples::new(connection, &unused.table)?;
+    for tick in newer_ticks(connection, unused.seen, connector, table)? {
+        samples.remove_used(&tick, &mut numbers)?;
     }
     let series = quote(&format!("{}$series", unused.table));
     let mut delete = connection.prepare_cached(&format!("DELETE FROM {series} WHERE \"$id\" = ?1"))?;

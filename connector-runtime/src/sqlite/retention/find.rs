@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use rusqlite::Connection;
+use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Row};
 
 use crate::model::Millis;
 use crate::sqlite::table::{ids_of, number_in, quote};
@@ -68,27 +68,65 @@ pub(super) struct Unused {
     pub(super) seen: i64,
 }
 
-/// The series of a connector up to `bound` that no tick has a sample of.
+/// A tick that has rows.
+pub(super) struct Tick {
+    id: i64,
+    rows: i64,
+    scheduled_for: Millis,
+}
+
+fn tick(row: &Row<'_>) -> rusqlite::Result<Tick> {
+    Ok(Tick { id: row.get(0)?, rows: row.get(1)?, scheduled_for: row.get(2)? })
+}
+
+/// The series of a connector that no tick has a sample of. Nothing where the connector has ticks, and it is not its turn when
+/// the oldest of them is the first one left.
+///
+/// To be sure of a single one takes a look at all ticks. But most series that are in use are so for a while, and are
+/// soon found among the newest ticks, or here and there: so little is left to look for in all the others.
 pub(super) fn find_unused(
     connection: &Connection,
     table: i64,
     connector: i64,
-    bound: i64,
+    is_turn: impl Fn(Millis) -> bool,
 ) -> rusqlite::Result<Option<Unused>> {
     let Some(name) = tables(connection)?.remove(&table) else { return Ok(None) };
+    let mut first_from = connection.prepare_cached(include_str!("../sql/data/tick_with_rows.sql"))?;
+    let mut first_from = |time: Millis| first_from.query_row((connector, table, time), tick).optional();
+    let oldest = first_from(Millis::MIN)?.map(|tick| tick.scheduled_for);
+    if oldest.is_some_and(|oldest| !is_turn(oldest)) {
+        return Ok(None);
+    }
     let sql =
         format!("SELECT \"$id\" FROM {} WHERE \"$id\" BETWEEN ?1 AND ?2", quote(&format!("{name}$series")));
-    let first = *ids_of(connector).start();
+    let ids = ids_of(connector);
     let mut unused: HashSet<i64> = connection
         .prepare_cached(&sql)?
-        .query_map([first, first + bound], |row| row.get(0).map(number_in))?
+        .query_map([ids.start(), ids.end()], |row| row.get(0).map(number_in))?
         .collect::<Result<_, _>>()?;
+    let mut samples = Samples::new(connection, &name)?;
     let mut ledger = connection.prepare_cached(include_str!("../sql/data/ticks_with_rows.sql"))?;
-    let mut ticks = ledger.query([connector, table])?;
+    let mut newest_first = ledger.query_map([connector, table], tick)?;
+    let mut until = Millis::MIN;
+    for tick in newest_first.by_ref().take(usize::from(u8::MAX)) {
+        let tick = tick?;
+        until = tick.scheduled_for;
+        samples.remove_used(&tick, &mut unused)?;
+    }
+    let oldest = oldest.unwrap_or(until);
+    // In the middle, then in the middle of both halves, and so on.
+    for part in (0..=u8::MAX).map(u8::reverse_bits) {
+        if unused.is_empty() || oldest >= until {
+            break;
+        }
+        if let Some(tick) = first_from(oldest + (until - oldest) / 256 * i64::from(part))? {
+            samples.remove_used(&tick, &mut unused)?;
+        }
+    }
     while !unused.is_empty()
-        && let Some(tick) = ticks.next()?
+        && let Some(tick) = newest_first.next()
     {
-        remove_used(connection, &name, tick.get(0)?, tick.get(1)?, &mut unused)?;
+        samples.remove_used(&tick?, &mut unused)?;
     }
     let seen = connection.query_row("SELECT coalesce(max(id), 0) FROM \"$ticks\"", [], |row| row.get(0))?;
     let mut numbers: Vec<i64> = unused.into_iter().collect();
@@ -96,37 +134,57 @@ pub(super) fn find_unused(
     Ok(Some(Unused { table: name, numbers, seen }))
 }
 
-/// Takes those out of `unused` that the tick has samples of.
-pub(super) fn remove_used(
+/// The ticks of a connector and table that were written after the one with the id `seen`, and have rows.
+pub(super) fn newer_ticks(
     connection: &Connection,
-    table: &str,
-    tick: i64,
-    rows: i64,
-    unused: &mut HashSet<i64>,
-) -> rusqlite::Result<()> {
-    let samples = quote(&format!("{table}$samples"));
-    let ids = ids_of(tick);
-    if i64::try_from(unused.len()).is_ok_and(|unused| unused <= rows / 8) {
-        let sql = format!("SELECT 1 FROM {samples} WHERE \"$id\" = ?1");
-        let mut find = connection.prepare_cached(&sql)?;
-        let mut used = Vec::new();
-        for number in unused.iter() {
-            if find.exists([ids.start() + number])? {
-                used.push(*number);
+    seen: i64,
+    connector: i64,
+    table: i64,
+) -> rusqlite::Result<Vec<Tick>> {
+    connection
+        .prepare_cached(include_str!("../sql/data/newer_ticks.sql"))?
+        .query_map([seen, connector, table], tick)?
+        .collect()
+}
+
+/// Looks for samples of series in ticks.
+pub(super) struct Samples<'a> {
+    of_series: CachedStatement<'a>,
+    of_tick: CachedStatement<'a>,
+}
+
+impl<'a> Samples<'a> {
+    pub(super) fn new(connection: &'a Connection, table: &str) -> rusqlite::Result<Self> {
+        let samples = quote(&format!("{table}$samples"));
+        let of_series = format!("SELECT 1 FROM {samples} WHERE \"$id\" = ?1");
+        let of_tick = format!("SELECT \"$id\" FROM {samples} WHERE \"$id\" BETWEEN ?1 AND ?2");
+        Ok(Self {
+            of_series: connection.prepare_cached(&of_series)?,
+            of_tick: connection.prepare_cached(&of_tick)?,
+        })
+    }
+
+    /// Takes those out of `unused` that the tick has samples of.
+    pub(super) fn remove_used(&mut self, tick: &Tick, unused: &mut HashSet<i64>) -> rusqlite::Result<()> {
+        let ids = ids_of(tick.id);
+        if i64::try_from(unused.len()).is_ok_and(|unused| unused <= tick.rows / 8) {
+            let mut used = Vec::new();
+            for number in unused.iter() {
+                if self.of_series.exists([ids.start() + number])? {
+                    used.push(*number);
+                }
+            }
+            for number in used {
+                unused.remove(&number);
+            }
+        } else {
+            let mut all = self.of_tick.query([ids.start(), ids.end()])?;
+            while let Some(row) = all.next()? {
+                unused.remove(&number_in(row.get(0)?));
             }
         }
-        for number in used {
-            unused.remove(&number);
-        }
-    } else {
-        let sql = format!("SELECT \"$id\" FROM {samples} WHERE \"$id\" BETWEEN ?1 AND ?2");
-        let mut all = connection.prepare_cached(&sql)?;
-        let mut used = all.query([ids.start(), ids.end()])?;
-        while let Some(row) = used.next()? {
-            unused.remove(&number_in(row.get(0)?));
-        }
+        Ok(())
     }
-    Ok(())
 }
 
 /// The names of tables.

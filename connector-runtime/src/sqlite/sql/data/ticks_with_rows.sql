@@ -1,5 +1,5 @@
 -- One connector's ticks of a table that have rows, newest first.
-SELECT id, rows
+SELECT id, rows, scheduled_for
 FROM "$ticks"
 WHERE connector = ?1
   AND +target = ?2
