@@ -101,17 +101,28 @@ impl DataFile {
         Ok(())
     }
 
-    /// Forgets the series when some were deleted since the last transaction, by whichever process.
+    /// Forgets the series when some were deleted since the last transaction, by another process.
     fn meet_epoch(&mut self) -> Result<(), StoreError> {
-        let epoch = self
-            .connection
-            .prepare_cached("SELECT series FROM \"$epoch\"")
-            .and_then(|mut sql| sql.query_row([], |row| row.get(0)))
-            .at(&self.path)?;
+        let epoch = self.read_epoch()?;
         if std::mem::replace(&mut self.epoch, epoch) != epoch {
             self.series.clear();
         }
         Ok(())
+    }
+
+    /// Forgets a connector's series in a table, some of which were deleted; other processes will forget all.
+    pub(super) fn begin_epoch(&mut self, table: i64, connector: i64) -> Result<(), StoreError> {
+        self.series.forget(table, connector);
+        self.run("UPDATE \"$epoch\" SET series = series + 1")?;
+        self.epoch = self.read_epoch()?;
+        Ok(())
+    }
+
+    fn read_epoch(&self) -> Result<i64, StoreError> {
+        self.connection
+            .prepare_cached("SELECT series FROM \"$epoch\"")
+            .and_then(|mut sql| sql.query_row([], |row| row.get(0)))
+            .at(&self.path)
     }
 
     /// Makes all that was written durable, and says whether something was.

@@ -8,7 +8,7 @@
 //! `target` is null then.
 //!
 //! A series may go once no tick has a sample of it. A reader finds that out in its own time; the job that deletes the
-//! series then looks at the ticks that were written since, and begins a new epoch, which tells all processes to forget
+//! series then looks at the ticks that were written since, and begins a new epoch, which tells other processes to forget
 //! what they remember of series. To find it out takes a look at all that is kept of a connector, so connectors have that
 //! done in turn, a few times while a tick ages.
 

@@ -109,6 +109,11 @@ impl Series {
         self.known.clear();
     }
 
+    /// Forgets those of a connector in a table.
+    pub(super) fn forget(&mut self, table: i64, connector: i64) {
+        self.known.remove(&(table, connector));
+    }
+
     /// The series of each row of a tick, created where they are new. The prints are the keys' own.
     pub(super) fn resolve(
         &mut self,
