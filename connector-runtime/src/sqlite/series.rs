@@ -98,9 +98,10 @@ struct Seen {
     repeats: u32,
 }
 
-/// How many series are remembered of a connector with so many rows in a tick.
-fn remembered(rows: usize) -> usize {
-    2 * rows + 1_000
+/// How many series are remembered of one of so many connectors, with so many rows in a tick: twice as many as it needs, and
+/// of a million more its part, for what comes and goes.
+fn remembered(rows: usize, connectors: usize) -> usize {
+    2 * rows + (1_000_000 / connectors.max(1)).clamp(100, 1_000)
 }
 
 impl Series {
@@ -132,12 +133,14 @@ impl Series {
             }
         } else {
             let mut dictionary = Dictionary::new(connection, table, connector)?;
-            known.catch_up(&dictionary, tick, keys.len())?;
+            let most = remembered(keys.len(), self.known.len());
+            known.catch_up(&dictionary, tick, most)?;
             if prints.rows.is_empty() {
                 known.look_up(&mut dictionary, keys, &keys.hashes())?;
             } else {
                 known.look_up(&mut dictionary, keys, &prints.rows)?;
             }
+            known.forget_all_but(most);
             known.fingerprint = Some(prints.whole);
             known.steady = 0;
         }
@@ -146,11 +149,11 @@ impl Series {
 }
 
 impl Known {
-    /// Reads the series that are to be remembered, or those that other processes have created since.
-    fn catch_up(&mut self, dictionary: &Dictionary<'_>, tick: i64, rows: usize) -> rusqlite::Result<()> {
+    /// Reads the series that are to be remembered, `most` of them, or those that other processes have created since.
+    fn catch_up(&mut self, dictionary: &Dictionary<'_>, tick: i64, most: usize) -> rusqlite::Result<()> {
         let last = dictionary.last();
         let knows_some = !self.numbers.is_empty();
-        let first = if knows_some { self.last + 1 } else { (last - remembered(rows) as i64).max(0) + 1 };
+        let first = if knows_some { self.last + 1 } else { (last - most as i64).max(0) + 1 };
         let mut learn = |mark, number| {
             self.numbers.insert(mark, Seen { number, round: 0, repeats: 0 });
         };
@@ -194,12 +197,17 @@ impl Known {
             };
             resolved.push((number, row));
         }
-        if self.numbers.len() > remembered(hashes.len()) {
-            self.numbers.retain(|_, seen| seen.round == self.round);
-        }
         self.last = dictionary.last();
         self.resolved = Resolved::new(resolved);
         Ok(())
+    }
+
+    /// Forgets all series but those of the latest tick, where there are more than `most`.
+    fn forget_all_but(&mut self, most: usize) {
+        if self.numbers.len() > most {
+            self.numbers.retain(|_, seen| seen.round == self.round);
+            self.numbers.shrink_to(most);
+        }
     }
 }
 
@@ -226,6 +234,25 @@ impl Hasher for Hashed {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_many_connectors_less_is_remembered() {
+        assert_eq!(remembered(100, 0), 1_200);
+        assert_eq!(remembered(100, 1_000), 1_200);
+        assert_eq!(remembered(100, 5_000), 400);
+        assert_eq!(remembered(100, 1_000_000), 300);
+    }
+
+    #[test]
+    fn what_is_forgotten_takes_no_room() {
+        let seen = |n: u32| (u128::from(n), Seen { number: i64::from(n), round: n / 100, repeats: 0 });
+        let mut known = Known { numbers: (0..2_000).map(seen).collect(), round: 19, ..Known::default() };
+        known.forget_all_but(2_000);
+        assert_eq!(known.numbers.len(), 2_000);
+        known.forget_all_but(300);
+        assert!(known.numbers.len() == 100 && known.numbers.values().all(|seen| seen.number >= 1_900));
+        assert!(known.numbers.capacity() < 600, "{}", known.numbers.capacity());
+    }
 
     #[test]
     fn samples_are_written_in_the_order_of_their_series() {
