@@ -110,9 +110,9 @@ impl DataFile {
         Ok(())
     }
 
-    /// Forgets a connector's series in a table, some of which were deleted; other processes will forget all.
-    pub(super) fn begin_epoch(&mut self, table: i64, connector: i64) -> Result<(), StoreError> {
-        self.series.forget(table, connector);
+    /// Forgets the series in a table and of a connector, at each place where some were deleted; other processes will forget all.
+    pub(super) fn begin_epoch(&mut self, places: impl Iterator<Item = (i64, i64)>) -> Result<(), StoreError> {
+        places.for_each(|place| self.series.forget(place));
         self.run("UPDATE \"$epoch\" SET series = series + 1")?;
         self.epoch = self.read_epoch()?;
         Ok(())

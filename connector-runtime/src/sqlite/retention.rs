@@ -31,8 +31,11 @@ use super::{SqliteStore, clock, control::Control, data::DataFile, fault::At, job
 use crate::model::{Millis, format_millis};
 use crate::store::StoreError;
 
-/// The series that go in one transaction.
+/// From how many series on they go in one transaction, which so has fewer than twice as many.
 const SERIES: usize = 1_000;
+
+/// The connectors that they are of, at most: each has the ticks looked through that have been written since its series were.
+const CONNECTORS: usize = 64;
 
 /// How often a connector has its turn while one of its ticks ages.
 const TURNS: i64 = 4;
@@ -211,19 +214,30 @@ impl<'a> Pass<'a> {
     }
 
     async fn delete_series(&mut self) -> Result<(), StoreError> {
-        for ((table, connector), gone) in std::mem::take(&mut self.touched) {
-            let turns = self.turns;
+        let mut batch: Vec<Unused> = Vec::new();
+        for (place, gone) in std::mem::take(&mut self.touched) {
+            let (turns, (_, connector)) = (self.turns, place);
             let is_turn = move |left| turns.is_none_or(|turns| turns.is_of(connector, gone, left));
-            let find = move |c: &Connection, path: &Path| find_unused(c, table, connector, is_turn).at(path);
+            let find = move |c: &Connection, path: &Path| find_unused(c, place, is_turn).at(path);
             let Some(unused) = self.store.readers.data(self.database, find).await?.flatten() else {
                 continue;
             };
             for numbers in unused.numbers.chunks(SERIES) {
-                let unused =
-                    Unused { numbers: numbers.to_vec(), table: unused.table.clone(), seen: unused.seen };
-                let series = self.write(move |file| file.delete_series(&unused, table, connector)).await?;
-                self.count(Expired { series, ..Expired::default() });
+                let Unused { place, ref table, seen, .. } = unused;
+                batch.push(Unused { place, table: table.clone(), numbers: numbers.to_vec(), seen });
+                let series: usize = batch.iter().map(|unused| unused.numbers.len()).sum();
+                if series >= SERIES || batch.len() == CONNECTORS {
+                    self.delete_batch(std::mem::take(&mut batch)).await?;
+                }
             }
+        }
+        self.delete_batch(batch).await
+    }
+
+    async fn delete_batch(&mut self, batch: Vec<Unused>) -> Result<(), StoreError> {
+        if !batch.is_empty() {
+            let series = self.write(move |file| file.delete_series(&batch)).await?;
+            self.count(Expired { series, ..Expired::default() });
         }
         Ok(())
     }

@@ -110,9 +110,9 @@ impl Series {
         self.known.clear();
     }
 
-    /// Forgets those of a connector in a table.
-    pub(super) fn forget(&mut self, table: i64, connector: i64) {
-        self.known.remove(&(table, connector));
+    /// Forgets those in a table and of a connector.
+    pub(super) fn forget(&mut self, place: (i64, i64)) {
+        self.known.remove(&place);
     }
 
     /// The series of each row of a tick, created where they are new. The prints are the keys' own.

@@ -33,15 +33,13 @@ impl DataFile {
         self.within(|file| delete_ticks(file.connection(), ticks, before).at(file.path()))
     }
 
-    pub(super) fn delete_series(
-        &mut self,
-        unused: &Unused,
-        table: i64,
-        connector: i64,
-    ) -> Result<u64, StoreError> {
+    pub(super) fn delete_series(&mut self, unused: &[Unused]) -> Result<u64, StoreError> {
         self.within(|file| {
-            let deleted = delete_series(file.connection(), unused, table, connector).at(file.path())?;
-            file.begin_epoch(table, connector)?;
+            let mut deleted = 0;
+            for unused in unused {
+                deleted += delete_series(file.connection(), unused).at(file.path())?;
+            }
+            file.begin_epoch(unused.iter().map(|unused| unused.place))?;
             Ok(deleted)
         })
     }
@@ -101,12 +99,8 @@ fn delete_ticks(connection: &Connection, ticks: &[i64], before: Millis) -> rusql
     Ok(gone)
 }
 
-fn delete_series(
-    connection: &Connection,
-    unused: &Unused,
-    table: i64,
-    connector: i64,
-) -> rusqlite::Result<u64> {
+fn delete_series(connection: &Connection, unused: &Unused) -> rusqlite::Result<u64> {
+    let (table, connector) = unused.place;
     let mut numbers: HashSet<i64> = unused.numbers.iter().copied().collect();
     let mut samples = Samples::new(connection, &unused.table)?;
     for tick in newer_ticks(connection, unused.seen, connector, table)? {
@@ -172,8 +166,8 @@ mod tests {
         file.begin(false).unwrap();
         let ticks: Vec<i64> = (1..=2).collect();
         assert_eq!(file.delete_ticks(&ticks, 2).unwrap().rows, 4);
-        let unused = Unused { table: "readings".to_owned(), numbers: vec![1], seen: 4 };
-        assert_eq!(file.delete_series(&unused, 1, 1).unwrap(), 1);
+        let unused = Unused { place: (1, 1), table: "readings".to_owned(), numbers: vec![1], seen: 4 };
+        assert_eq!(file.delete_series(&[unused]).unwrap(), 1);
         file.commit().unwrap();
 
         // Behind its back all series go: who looks for them again finds none, and writes them anew.

@@ -59,8 +59,10 @@ pub(super) fn chunks(ticks: &[(i64, i64)]) -> impl Iterator<Item = Vec<i64>> {
     })
 }
 
-/// Series without samples, as a reader saw it.
+/// Series of a connector without samples, as a reader saw it.
 pub(super) struct Unused {
+    /// The table's id, and the connector's.
+    pub(super) place: (i64, i64),
     pub(super) table: String,
     /// Their numbers.
     pub(super) numbers: Vec<i64>,
@@ -86,8 +88,7 @@ fn tick(row: &Row<'_>) -> rusqlite::Result<Tick> {
 /// soon found among the newest ticks, or here and there: so little is left to look for in all the others.
 pub(super) fn find_unused(
     connection: &Connection,
-    table: i64,
-    connector: i64,
+    (table, connector): (i64, i64),
     is_turn: impl Fn(Millis) -> bool,
 ) -> rusqlite::Result<Option<Unused>> {
     let Some(name) = tables(connection)?.remove(&table) else { return Ok(None) };
@@ -131,7 +132,7 @@ pub(super) fn find_unused(
     let seen = connection.query_row("SELECT coalesce(max(id), 0) FROM \"$ticks\"", [], |row| row.get(0))?;
     let mut numbers: Vec<i64> = unused.into_iter().collect();
     numbers.sort_unstable();
-    Ok(Some(Unused { table: name, numbers, seen }))
+    Ok(Some(Unused { place: (table, connector), table: name, numbers, seen }))
 }
 
 /// The ticks of a connector and table that were written after the one with the id `seen`, and have rows.
