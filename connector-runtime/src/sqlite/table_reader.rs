@@ -155,11 +155,22 @@ impl TableReader {
                 (_, ValueRef::Null) => Cell::Null,
                 (ColumnType::Timestamp, _) => Cell::Timestamp(row.get(at)?),
                 (ColumnType::Real, _) => Cell::Real(row.get(at)?),
-                (ColumnType::Dynamic, _) => Cell::Json(row.get(at)?),
-                _ => Cell::Text(row.get(at)?),
+                (ColumnType::Dynamic, text) => Cell::Json(in_place_of(cell, text.as_str()?)),
+                (_, text) => Cell::Text(in_place_of(cell, text.as_str()?)),
             };
             at += 1;
         }
         Ok(())
     }
+}
+
+/// A text in the memory of the one that was there before.
+fn in_place_of(cell: &mut Cell, text: &str) -> String {
+    let mut string = match std::mem::replace(cell, Cell::Null) {
+        Cell::Text(string) | Cell::Json(string) => string,
+        _ => String::new(),
+    };
+    string.clear();
+    string.push_str(text);
+    string
 }

@@ -96,14 +96,14 @@ fn write_whole(reader: &TableReader, format: Format, output: &Path) -> Result<()
 fn write(reader: &TableReader, format: Format, out: impl Write + Send) -> Result<(), CommandError> {
     let mut progress = Progress::new(reader.rows());
     let names: Vec<&str> = reader.schema().columns().iter().map(Column::name).collect();
-    let mut out = BufWriter::with_capacity(1 << 16, out);
+    let (mut out, mut time) = (BufWriter::with_capacity(1 << 16, out), Time::default());
     match format {
         Format::Csv => {
-            write_csv_row(&mut out, names.iter().map(|name| Some(*name)))?;
-            let mut csv = Csv::default();
+            let names: Vec<Cell> = names.iter().map(|name| Cell::Text((*name).to_owned())).collect();
+            write_csv_row(&mut out, &mut time, &names)?;
             reader.read(|cells| {
                 progress.step();
-                Ok::<_, CommandError>(csv.write(&mut out, cells)?)
+                Ok::<_, CommandError>(write_csv_row(&mut out, &mut time, cells)?)
             })?;
         }
         Format::Jsonl => {
@@ -111,7 +111,7 @@ fn write(reader: &TableReader, format: Format, out: impl Write + Send) -> Result
                 names.iter().map(|name| format!("{}:", serde_json::Value::from(*name))).collect();
             reader.read(|cells| {
                 progress.step();
-                Ok::<_, CommandError>(write_json_line(&mut out, &keys, cells)?)
+                Ok::<_, CommandError>(write_json_line(&mut out, &keys, &mut time, cells)?)
             })?;
         }
         #[cfg(feature = "parquet")]
@@ -129,52 +129,61 @@ fn write(reader: &TableReader, format: Format, out: impl Write + Send) -> Result
     Ok(out.flush()?)
 }
 
-/// Cells as text.
+/// The text of a time, which all rows of a tick have in common.
 #[derive(Default)]
-struct Csv {
-    texts: Vec<String>,
-}
+struct Time(Option<(Millis, String)>);
 
-impl Csv {
-    fn write(&mut self, out: &mut impl Write, cells: &[Cell]) -> io::Result<()> {
-        self.texts.clear();
-        self.texts.extend(cells.iter().map(|cell| match cell {
-            Cell::Timestamp(millis) => format_millis(*millis),
-            Cell::Real(real) => serde_json::Value::from(*real).to_string(),
-            _ => String::new(),
-        }));
-        let texts = cells.iter().zip(&self.texts).map(|(cell, text)| match cell {
-            Cell::Null => None,
-            Cell::Text(text) | Cell::Json(text) => Some(text.as_str()),
-            _ => Some(text.as_str()),
-        });
-        write_csv_row(out, texts)
+impl Time {
+    fn text(&mut self, millis: Millis) -> &[u8] {
+        if self.0.as_ref().is_none_or(|(latest, _)| *latest != millis) {
+            self.0 = None;
+        }
+        self.0.get_or_insert_with(|| (millis, format_millis(millis))).1.as_bytes()
     }
 }
 
 /// Null is nothing, and an empty text is `""`.
-fn write_csv_row<'a>(out: &mut impl Write, cells: impl Iterator<Item = Option<&'a str>>) -> io::Result<()> {
-    for (i, cell) in cells.enumerate() {
+fn write_csv_row(out: &mut impl Write, time: &mut Time, cells: &[Cell]) -> io::Result<()> {
+    for (i, cell) in cells.iter().enumerate() {
         if i > 0 {
             out.write_all(b",")?;
         }
-        let Some(text) = cell else { continue };
-        if text.is_empty() || text.contains(['"', ',', '\n', '\r']) {
-            write!(out, "\"{}\"", text.replace('"', "\"\""))?;
-        } else {
-            out.write_all(text.as_bytes())?;
+        match cell {
+            Cell::Null => {}
+            Cell::Timestamp(millis) => out.write_all(time.text(*millis))?,
+            Cell::Real(real) => serde_json::to_writer(&mut *out, real)?,
+            Cell::Text(text) | Cell::Json(text) => write_csv_text(out, text.as_bytes())?,
         }
     }
     out.write_all(b"\r\n")
 }
 
-fn write_json_line(out: &mut impl Write, keys: &[String], cells: &[Cell]) -> io::Result<()> {
+fn write_csv_text(out: &mut impl Write, text: &[u8]) -> io::Result<()> {
+    if !text.is_empty() && !text.iter().any(|byte| matches!(byte, b'"' | b',' | b'\n' | b'\r')) {
+        return out.write_all(text);
+    }
+    out.write_all(b"\"")?;
+    let mut begun = 0;
+    for (at, _) in text.iter().enumerate().filter(|(_, byte)| **byte == b'"') {
+        // Each quote ends one part and begins the next, and so comes twice.
+        out.write_all(&text[begun..=at])?;
+        begun = at;
+    }
+    out.write_all(&text[begun..])?;
+    out.write_all(b"\"")
+}
+
+fn write_json_line(out: &mut impl Write, keys: &[String], time: &mut Time, cells: &[Cell]) -> io::Result<()> {
     for (i, (key, cell)) in keys.iter().zip(cells).enumerate() {
         out.write_all(if i == 0 { b"{" } else { b"," })?;
         out.write_all(key.as_bytes())?;
         match cell {
             Cell::Null => out.write_all(b"null")?,
-            Cell::Timestamp(millis) => write!(out, "\"{}\"", format_millis(*millis))?,
+            Cell::Timestamp(millis) => {
+                out.write_all(b"\"")?;
+                out.write_all(time.text(*millis))?;
+                out.write_all(b"\"")?;
+            }
             Cell::Text(text) => serde_json::to_writer(&mut *out, text)?,
             Cell::Real(real) => serde_json::to_writer(&mut *out, real)?,
             Cell::Json(json) => out.write_all(json.as_bytes())?,
@@ -201,7 +210,7 @@ mod tests {
     #[test]
     fn a_csv_row_is_quoted_where_it_must_be() {
         let mut out = Vec::new();
-        Csv::default().write(&mut out, &cells()).unwrap();
+        write_csv_row(&mut out, &mut Time::default(), &cells()).unwrap();
         let row = "2026-05-02T10:00:00.250Z,\"a \"\"b\"\", c\né\",1e+300,\"{\"\"a\"\":\"\"b\"\"}\",,\"\"\r\n";
         assert_eq!(String::from_utf8(out).unwrap(), row);
     }
@@ -211,7 +220,7 @@ mod tests {
         let keys: Vec<String> =
             ["t", "n\"", "v", "l", "x", "e"].map(|key| format!("{}:", serde_json::Value::from(key))).into();
         let mut out = Vec::new();
-        write_json_line(&mut out, &keys, &cells()).unwrap();
+        write_json_line(&mut out, &keys, &mut Time::default(), &cells()).unwrap();
         assert_eq!(out.iter().filter(|byte| **byte == b'\n').count(), 1);
         let read: serde_json::Value = serde_json::from_slice(&out).unwrap();
         let wanted = serde_json::json!({
