@@ -11,6 +11,14 @@ const LONGEST: u64 = 4 << 10;
 
 /// The token in a file: its content without white space around it.
 ///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// let file = folder.path().join("token");
+/// std::fs::write(&file, "s3cret\n")?;
+/// assert_eq!(connector_server::read_token(&file)?.expose(), "s3cret");
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
 /// # Errors
 ///
 /// The file cannot be read, has more than 4 KiB, or holds anything but visible ASCII characters.

@@ -140,7 +140,7 @@ impl Series {
             } else {
                 known.look_up(&mut dictionary, keys, &prints.rows)?;
             }
-            known.forget_all_but(most);
+            known.forget_beyond(most);
             known.fingerprint = Some(prints.whole);
             known.steady = 0;
         }
@@ -202,8 +202,8 @@ impl Known {
         Ok(())
     }
 
-    /// Forgets all series but those of the latest tick, where there are more than `most`.
-    fn forget_all_but(&mut self, most: usize) {
+    /// Where more than `most` series are remembered, forgets all but those of the latest tick.
+    fn forget_beyond(&mut self, most: usize) {
         if self.numbers.len() > most {
             self.numbers.retain(|_, seen| seen.round == self.round);
             self.numbers.shrink_to(most);
@@ -247,9 +247,9 @@ mod tests {
     fn what_is_forgotten_takes_no_room() {
         let seen = |n: u32| (u128::from(n), Seen { number: i64::from(n), round: n / 100, repeats: 0 });
         let mut known = Known { numbers: (0..2_000).map(seen).collect(), round: 19, ..Known::default() };
-        known.forget_all_but(2_000);
+        known.forget_beyond(2_000);
         assert_eq!(known.numbers.len(), 2_000);
-        known.forget_all_but(300);
+        known.forget_beyond(300);
         assert!(known.numbers.len() == 100 && known.numbers.values().all(|seen| seen.number >= 1_900));
         assert!(known.numbers.capacity() < 600, "{}", known.numbers.capacity());
     }

@@ -129,16 +129,19 @@ fn write(reader: &TableReader, format: Format, out: impl Write + Send) -> Result
     Ok(out.flush()?)
 }
 
-/// The text of a time, which all rows of a tick have in common.
+/// The latest time as text: all rows of a tick have it in common.
 #[derive(Default)]
-struct Time(Option<(Millis, String)>);
+struct Time {
+    millis: Option<Millis>,
+    text: String,
+}
 
 impl Time {
     fn text(&mut self, millis: Millis) -> &[u8] {
-        if self.0.as_ref().is_none_or(|(latest, _)| *latest != millis) {
-            self.0 = None;
+        if self.millis != Some(millis) {
+            *self = Self { millis: Some(millis), text: format_millis(millis) };
         }
-        self.0.get_or_insert_with(|| (millis, format_millis(millis))).1.as_bytes()
+        self.text.as_bytes()
     }
 }
 

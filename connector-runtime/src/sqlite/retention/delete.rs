@@ -117,72 +117,7 @@ fn delete_series(connection: &Connection, unused: &Unused) -> rusqlite::Result<u
 
 #[cfg(test)]
 mod tests {
-    use connector_core::{Column, ColumnType, Rows, Schema};
-    use uuid::Uuid;
-
     use super::*;
-    use crate::model::{Outcome, TickRecord};
-    use crate::sqlite::data::{Batch, Digest, Ending};
-    use crate::sqlite::keys::{Keys, Prints};
-
-    /// Commits a tick of a connector with a row for each name.
-    fn commit(file: &mut DataFile, connector: u128, scheduled_for: Millis, names: &[&str]) {
-        let schema = Schema::new([Column::time("at"), Column::key("name", ColumnType::String)]).unwrap();
-        let mut rows = Rows::new(&schema);
-        names.iter().for_each(|name| rows.string(1, name).end_row());
-        let keys = Keys::new(&schema, &rows);
-        let prints = Prints { whole: keys.fingerprint(), rows: keys.hashes() };
-        let digest = Digest { prints, values: None };
-        let record = TickRecord {
-            scheduled_for,
-            started_at: scheduled_for,
-            finished_at: scheduled_for,
-            outcome: Outcome::Committed,
-            rows: names.len() as u64,
-            attempts: 1,
-            error: None,
-            runner: "runner".to_owned(),
-        };
-        let ending = Ending {
-            connector: Uuid::from_u128(connector),
-            fence: scheduled_for,
-            scheduled_for,
-            table: "readings",
-            record: &record,
-            rows: Some(Batch { schema: &schema, rows: &rows, digest: &digest }),
-        };
-        file.begin(false).unwrap();
-        assert!(file.write(&ending).unwrap());
-        file.commit().unwrap();
-    }
-
-    #[test]
-    fn deleting_a_connectors_series_lets_those_of_others_be_remembered() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut file = DataFile::open(folder.path().join("plant.db")).unwrap();
-        for (time, names) in [(1, &["gone", "stays"][..]), (2, &["stays"])] {
-            [1, 2].iter().for_each(|connector| commit(&mut file, *connector, time, names));
-        }
-        file.begin(false).unwrap();
-        let ticks: Vec<i64> = (1..=2).collect();
-        assert_eq!(file.delete_ticks(&ticks, 2).unwrap().rows, 4);
-        let unused = Unused { place: (1, 1), table: "readings".to_owned(), numbers: vec![1], seen: 4 };
-        assert_eq!(file.delete_series(&[unused]).unwrap(), 1);
-        file.commit().unwrap();
-
-        // Behind its back all series go: who looks for them again finds none, and writes them anew.
-        file.connection().execute_batch("DELETE FROM \"readings$series\"").unwrap();
-        [1, 2].iter().for_each(|connector| commit(&mut file, *connector, 3, &["stays"]));
-        let left: Vec<i64> = file
-            .connection()
-            .prepare("SELECT \"$connector\" FROM \"readings$series\"")
-            .unwrap()
-            .query_map([], |row| row.get(0))
-            .unwrap()
-            .map(Result::unwrap)
-            .collect();
-        assert_eq!(left, [1], "the second was remembered");
-    }
 
     #[test]
     fn pages_are_given_back_by_the_hundred() {

@@ -5,6 +5,8 @@ use uuid::Uuid;
 
 use super::*;
 use crate::model::{ConnectorSpec, Outcome, TickRecord};
+use crate::sqlite::data::{Batch, Digest, Ending};
+use crate::sqlite::keys::{Keys, Prints};
 use crate::store::{Claim, Claimed, FinishedTick, Store as _};
 
 const INTERVAL: i64 = 1_000;
@@ -36,7 +38,13 @@ async fn commit(store: &SqliteStore, connector: Uuid, n: i64, names: &[&str]) {
     let claim = Claim { connector, generation: 0, scheduled_for: nth(n), triggered: false };
     let granted = store.claim(Uuid::from_u128(1), "runner", &[claim]).await.unwrap()[0];
     let Claimed::Granted(lease) = granted else { panic!("not granted: {granted:?}") };
-    let record = TickRecord {
+    let rows = Some((Arc::new(schema()), Arc::new(rows(names))));
+    store.finish(FinishedTick { lease, record: record(n, names), rows }).await.unwrap();
+}
+
+/// The record of the `n`th bucket.
+fn record(n: i64, names: &[&str]) -> TickRecord {
+    TickRecord {
         scheduled_for: nth(n),
         started_at: nth(n),
         finished_at: nth(n),
@@ -45,11 +53,32 @@ async fn commit(store: &SqliteStore, connector: Uuid, n: i64, names: &[&str]) {
         attempts: 1,
         error: None,
         runner: "runner".to_owned(),
-    };
+    }
+}
+
+fn rows(names: &[&str]) -> Rows {
     let mut rows = Rows::new(&schema());
     names.iter().for_each(|name| rows.string(1, name).end_row());
-    let rows = Some((Arc::new(schema()), Arc::new(rows)));
-    store.finish(FinishedTick { lease, record, rows }).await.unwrap();
+    rows
+}
+
+/// The same in a file of tables, without a store.
+fn write(file: &mut DataFile, connector: u128, n: i64, names: &[&str]) {
+    let (schema, rows, record) = (schema(), rows(names), record(n, names));
+    let keys = Keys::new(&schema, &rows);
+    let prints = Prints { whole: keys.fingerprint(), rows: keys.hashes() };
+    let digest = Digest { prints, values: None };
+    let ending = Ending {
+        connector: Uuid::from_u128(connector),
+        fence: n,
+        scheduled_for: nth(n),
+        table: "readings",
+        record: &record,
+        rows: Some(Batch { schema: &schema, rows: &rows, digest: &digest }),
+    };
+    file.begin(false).unwrap();
+    assert!(file.write(&ending).unwrap());
+    file.commit().unwrap();
 }
 
 #[tokio::test]
@@ -76,6 +105,34 @@ async fn a_connectors_series_go_when_it_has_its_turn_or_no_rows_any_more() {
     assert!(had >= 2 && waiting > 0, "{had} turns, {waiting} series wait for the next one");
     let last = store.pass(nth(TICKS), Some(turns)).await.unwrap();
     assert_eq!((last.rows, last.series), (2, waiting + 2));
+}
+
+#[test]
+fn deleting_a_connectors_series_lets_those_of_others_be_remembered() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut file = DataFile::open(folder.path().join("plant.db")).unwrap();
+    for (n, names) in [(1, &["gone", "stays"][..]), (2, &["stays"])] {
+        [1, 2].iter().for_each(|connector| write(&mut file, *connector, n, names));
+    }
+    file.begin(false).unwrap();
+    let ticks: Vec<i64> = (1..=2).collect();
+    assert_eq!(file.delete_ticks(&ticks, nth(2)).unwrap().rows, 4);
+    let unused = Unused { place: (1, 1), table: "readings".to_owned(), numbers: vec![1], seen: 4 };
+    assert_eq!(file.delete_series(&[unused]).unwrap(), 1);
+    file.commit().unwrap();
+
+    // Behind its back all series go: who looks for them again finds none, and writes them anew.
+    file.connection().execute_batch("DELETE FROM \"readings$series\"").unwrap();
+    [1, 2].iter().for_each(|connector| write(&mut file, *connector, 3, &["stays"]));
+    let left: Vec<i64> = file
+        .connection()
+        .prepare("SELECT \"$connector\" FROM \"readings$series\"")
+        .unwrap()
+        .query_map([], |row| row.get(0))
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    assert_eq!(left, [1], "the second was remembered");
 }
 
 #[tokio::test]
