@@ -6,7 +6,7 @@ use std::time::Instant;
 use connector_core::Rows;
 
 use crate::subject::{self, Subject};
-use crate::workload;
+use crate::workload::{self, Series};
 
 const CONNECTORS: usize = 100;
 const SAMPLES: usize = 1_000;
@@ -16,14 +16,19 @@ pub(crate) fn measure() {
     let (folder, runtime) = (subject::folder(), subject::runtime());
     let open = || runtime.block_on(Subject::open(folder.path(), CONNECTORS));
     let subject = open();
-    let all: Vec<usize> = (0..SAMPLES).collect();
-    let reversed: Vec<usize> = all.iter().rev().copied().collect();
-    // A part of the pods is replaced each tick, from where the scrapes before have come to.
+    let all: Vec<_> = (0..SAMPLES).map(Series::nth).collect();
+    let reversed: Vec<_> = all.iter().rev().copied().collect();
+    // A part of the series is replaced each tick by others with other names, from where the scrapes before have come to.
     let churned = |reached: usize, new: usize, tick: usize| {
-        (0..SAMPLES).map(|n| reached + new * tick + n).collect::<Vec<_>>()
+        (0..SAMPLES).map(|n| Series::nth(reached + new * tick + n)).collect::<Vec<_>>()
+    };
+    // A part of the pods is replaced each tick, whose series have the names of those before. Each pod has `new` of them.
+    let replaced = |new: usize, tick: usize| {
+        let pod_of = |n: usize| (tick + SAMPLES / new - 1 - n / new) / (SAMPLES / new);
+        (0..SAMPLES).map(|n| Series { n, pod: pod_of(n) }).collect::<Vec<_>>()
     };
 
-    let timed = |subject: &Subject, what: &str, first, orders: &[Vec<usize>], counted, of: &str| {
+    let timed = |subject: &Subject, what: &str, first, orders: &[Vec<Series>], counted, of: &str| {
         let scrapes: Vec<Vec<Arc<Rows>>> = (0..CONNECTORS)
             .map(|target| {
                 orders.iter().map(|order| Arc::new(workload::scrape_of(target, order, 0))).collect()
@@ -55,9 +60,11 @@ pub(crate) fn measure() {
         (0..10).map(|tick| if tick % 2 == 0 { reversed.clone() } else { all.clone() }).collect();
     timed(&subject, "the other way round each time", 12, &turns, 10 * SAMPLES, "samples");
     let (tenth, half) = (SAMPLES / 10, SAMPLES / 2);
+    let churn: Vec<_> = (1..=10).map(|tick| replaced(tenth, tick)).collect();
+    timed(&subject, "a tenth of the pods replaced each time", 22, &churn, 10 * tenth, "new series");
     let churn: Vec<_> = (1..=10).map(|tick| churned(0, tenth, tick)).collect();
-    timed(&subject, "a tenth of the series new each time", 22, &churn, 10 * tenth, "new series");
+    timed(&subject, "a tenth new each time, names too", 32, &churn, 10 * tenth, "new series");
     let churn: Vec<_> = (1..=10).map(|tick| churned(10 * tenth, half, tick)).collect();
-    timed(&subject, "half of the series new each time", 32, &churn, 10 * half, "new series");
+    timed(&subject, "half of the series new each time", 42, &churn, 10 * half, "new series");
     runtime.block_on(async { drop(subject) });
 }

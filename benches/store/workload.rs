@@ -35,25 +35,41 @@ pub(crate) fn schema() -> Arc<Schema> {
 
 /// One scrape of `target`: the same series each time, in families of five, and other values for another `tick`.
 pub(crate) fn scrape(target: usize, series: usize, tick: usize) -> Rows {
-    let order: Vec<usize> = (0..series).collect();
-    scrape_of(target, &order, tick)
+    let series: Vec<_> = (0..series).map(Series::nth).collect();
+    scrape_of(target, &series, tick)
+}
+
+/// A series of a target.
+#[derive(Clone, Copy)]
+pub(crate) struct Series {
+    pub(crate) n: usize,
+    /// How often its pod has been replaced: another label, the same name.
+    pub(crate) pod: usize,
+}
+
+impl Series {
+    /// The n-th one, of the first pod.
+    pub(crate) fn nth(n: usize) -> Self {
+        Self { n, pod: 0 }
+    }
 }
 
 /// One scrape of `target` with these of its series.
-pub(crate) fn scrape_of(target: usize, series: &[usize], tick: usize) -> Rows {
+pub(crate) fn scrape_of(target: usize, series: &[Series], tick: usize) -> Rows {
     let mut rows = Rows::new(&schema());
-    for &n in series {
+    for &Series { n, pod } in series {
         let family = n / 5;
         let name =
             format!("node_{}_{}_{family}_total", SUBSYSTEMS[family % 8], NOUNS[(family / 8 + target) % 8]);
         let noise = mix((target as u64) << 40 | (n as u64) << 20 | tick as u64);
+        let pod = mix((target as u64) | (pod as u64) << 32) as u32 >> 8;
         let value = if n.is_multiple_of(2) { (noise % 1_000_000) as f64 } else { noise as f64 / 7e14 };
         rows.string(NAME, &name)
             .real(VALUE, value)
             .entry(LABELS, "device", &format!("nvme{}n1", n % 5))
             .entry(LABELS, "mountpoint", &format!("/var/lib/containers/{:08x}", mix(n as u64) as u32))
             .entry(LABELS, "mode", NOUNS[n % 8])
-            .entry(LABELS, "pod", &format!("backend-{target}-{:06x}", mix(target as u64) as u32 >> 8))
+            .entry(LABELS, "pod", &format!("backend-{target}-{pod:06x}"))
             .end_row();
     }
     rows
