@@ -24,7 +24,9 @@ pub(crate) fn measure() {
     };
     // A part of the pods is replaced each tick, whose series have the names of those before. Each pod has `new` of them.
     let replaced = |new: usize, tick: usize| {
-        let pod_of = |n: usize| (tick + SAMPLES / new - 1 - n / new) / (SAMPLES / new);
+        let pods = SAMPLES / new;
+        // The first pod goes first, and again once all others have gone.
+        let pod_of = |n: usize| (tick + pods - 1 - n / new) / pods;
         (0..SAMPLES).map(|n| Series { n, pod: pod_of(n) }).collect::<Vec<_>>()
     };
 
